@@ -1,0 +1,1 @@
+export type { BpfObject, MapSpec, ProgramSpec, Relocation } from "./spec.ts";
