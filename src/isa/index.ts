@@ -1,0 +1,36 @@
+/** eBPF instructions and the numbers of the UAPI. */
+export { BpfCmd } from "./uapi/commands.ts";
+export { ProgType } from "./uapi/program-types.ts";
+export { AttachType } from "./uapi/attach-types.ts";
+export { MapType } from "./uapi/map-types.ts";
+export { LinkType } from "./uapi/link-types.ts";
+export {
+  MapFlags,
+  PerfEventFlags,
+  RingbufFlags,
+  RingbufHeader,
+  RingbufQuery,
+  StackFlags,
+  UpdateFlags,
+} from "./uapi/map-flags.ts";
+export {
+  AttachFlags,
+  LogLevel,
+  PerfLinkType,
+  ProbeMultiFlags,
+  ProgFlags,
+  QueryFlags,
+  StatsType,
+  TaskFdType,
+  TestRunFlags,
+} from "./uapi/load-flags.ts";
+export {
+  MAX_CALL_FRAMES,
+  MAX_INSNS_UNPRIVILEGED,
+  MAX_INSNS_VERIFIED,
+  MAX_STACK_BYTES,
+  MAX_TAIL_CALLS,
+  OBJ_NAME_LENGTH,
+  PERF_MAX_STACK_DEPTH,
+  TAG_SIZE,
+} from "./uapi/limits.ts";
