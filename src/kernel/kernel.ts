@@ -1,0 +1,135 @@
+/**
+ * What runs a `BpfObject`: the running Linux kernel (kernel/linux) or the software kernel. Everything above this interface
+ * works on either without knowing. Owners (`KernelMap`, `KernelProgram`, `Link`, `RingReader`) hold kernel resources: whoever
+ * holds one closes it; use after close throws; closing twice does nothing.
+ */
+import type { BpfObject, MapSpec, ProgramSpec } from "../object/index.ts";
+
+/** Something that holds a resource of the kernel. */
+export interface Owner {
+  /** Gives the resource back. Does nothing the second time. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Where a program is attached. Names are the kernel's. */
+export type AttachSpec =
+  /** tracefs event through perf_event_open. */
+  | { readonly kind: "tracepoint"; readonly category: string; readonly name: string }
+  /** `BPF_RAW_TRACEPOINT_OPEN` by name; for programs of type TRACING (tp_btf) the name is in the program. */
+  | { readonly kind: "raw-tracepoint"; readonly name: string }
+  /** Loaded with `attachTo`: tp_btf, fentry, fexit, iterators. */
+  | { readonly kind: "tracing" }
+  /** Kernel function entry, entry plus an offset in bytes, or return. */
+  | { readonly kind: "kprobe"; readonly func: string; readonly offset: number; readonly isReturn: boolean }
+  /** Many kernel functions at once through `BPF_TRACE_KPROBE_MULTI` (kernel 5.18 with FPROBE). */
+  | { readonly kind: "kprobe-multi"; readonly funcs: readonly string[]; readonly isReturn: boolean }
+  /** A file offset (bytes) in a binary; every process when `pid` is absent. */
+  | {
+      readonly kind: "uprobe";
+      readonly path: string;
+      readonly fileOffset: number;
+      readonly isReturn: boolean;
+      readonly pid?: number;
+      /** File offset of a USDT semaphore that the kernel increments while attached. */
+      readonly refCtrOffset?: number;
+    }
+  /** `perf_event_open` of any type: software, hardware, and the clocks of profile and interval. One event a CPU in `cpus` (default: every online CPU). */
+  | {
+      readonly kind: "perf-event";
+      /** `PERF_TYPE_*` and its config. */
+      readonly type: number;
+      readonly config: number | bigint;
+      /** Exactly one of these: events between samples, or samples a second. */
+      readonly period?: number;
+      readonly frequencyHz?: number;
+      readonly pid?: number;
+      readonly cpus?: readonly number[];
+    };
+
+/** A loaded map. Keys and values are raw bytes of the spec's sizes; per-CPU values are one 8-byte-aligned slot a possible CPU, concatenated. */
+export interface KernelMap extends Owner {
+  readonly spec: MapSpec;
+  /** Bytes of one value as user space sees it: valueSize, or for per-CPU maps the aligned size times the possible CPUs. */
+  readonly userValueSize: number;
+  lookup(key: Uint8Array): Uint8Array | undefined;
+  /** `flags`: `BPF_ANY` (0), `BPF_NOEXIST` (1), `BPF_EXIST` (2). */
+  update(key: Uint8Array, value: Uint8Array, flags?: number): void;
+  /** False when there was no such key. */
+  delete(key: Uint8Array): boolean;
+  /** All entries at this moment, in the kernel's order, by batch operations where the kernel has them. The arrays are copies. */
+  entries(): { key: Uint8Array; value: Uint8Array }[];
+  keys(): Uint8Array[];
+  /** Deletes all keys; arrays are zeroed. */
+  clear(): void;
+}
+
+/** A loaded program. */
+export interface KernelProgram extends Owner {
+  readonly spec: ProgramSpec;
+  /** Runs it once by `BPF_PROG_TEST_RUN` with this context; returns r0. */
+  testRun(context?: Uint8Array): number;
+  /** Kernel statistics: needs `enableStats`. Nanoseconds and count since load, and the sizes of the program. */
+  info(): ProgramInfo;
+}
+
+/** From `BPF_OBJ_GET_INFO_BY_FD`. */
+export interface ProgramInfo {
+  readonly id: number;
+  readonly tag: string;
+  readonly runTimeNs: number;
+  readonly runCount: number;
+  readonly recursionMisses: number;
+  /** Instructions after the kernel's rewriting. */
+  readonly translatedInsns: number;
+  readonly jitedBytes: number;
+  readonly verifiedInsns: number;
+}
+
+/** An attachment: gone when closed or when the process ends, however it ends. */
+export interface Link extends Owner {
+  readonly spec: AttachSpec;
+}
+
+/**
+ * Called for each record: `bytes` and `view` cover the whole ring, the record is `[offset, offset + size)` and is valid only during the call
+ * (no allocation per record). Throwing stops the drain after this record.
+ */
+export type RecordHandler = (bytes: Uint8Array, view: DataView, offset: number, size: number) => void;
+
+/** Reads a ring buffer map in the kernel's order. */
+export interface RingReader extends Owner {
+  /** Hands over what is there now, at most `limit` records. Returns how many. */
+  drain(handler: RecordHandler, limit?: number): number;
+  /** Calls back when records are waiting (the kernel woke us); returns a stop function. */
+  onReadable(callback: () => void): () => void;
+}
+
+/** Everything loaded from one object. Closing closes its maps and programs, not links. */
+export interface LoadedObject extends Owner {
+  readonly object: BpfObject;
+  map(name: string): KernelMap;
+  program(name: string): KernelProgram;
+}
+
+/** Options of {@link Kernel.load}. */
+export interface LoadOptions {
+  /** Overrides `maxEntries` of maps by name before creation. */
+  readonly maxEntries?: ReadonlyMap<string, number>;
+  /** Verifier log wanted even on success (level 1 or 2), handed over here per program. */
+  readonly log?: { readonly level: 1 | 2; readonly sink: (program: string, log: string) => void };
+}
+
+/** A kernel that takes objects. */
+export interface Kernel extends Owner {
+  readonly name: "linux" | "soft";
+  /** Creates maps, fills and freezes them, loads BTF and programs. All or nothing: on an error everything made is closed. Throws VerifierError with the whole log. */
+  load(object: BpfObject, options?: LoadOptions): LoadedObject;
+  /** Attaches a program. Throws UnsupportedError when this kernel cannot (and says which option it lacks), SyscallError else. */
+  attach(program: KernelProgram, spec: AttachSpec): Link;
+  ringReader(map: KernelMap): RingReader;
+  /** CPUs that may ever be online: the number of slots of per-CPU values. */
+  readonly possibleCpus: number;
+  /** Turns on run-time statistics of programs until the owner is closed. */
+  enableStats(): Owner;
+}
