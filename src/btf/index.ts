@@ -1,0 +1,40 @@
+/** BTF, the kernel's type information: read, look up, lay out. */
+export { Btf } from "./btf.ts";
+export type { BtfEnumConstant, BtfParseOptions } from "./btf.ts";
+export {
+  BTF_HEADER_SIZE,
+  BTF_KIND_MAX,
+  BTF_MAGIC,
+  BTF_MAX_NAME_LENGTH,
+  BTF_MAX_VLEN,
+  BTF_VERSION,
+  BtfFuncLinkage,
+  BtfIntEncoding,
+  BtfKind,
+  BtfVarLinkage,
+  btfKindNames,
+} from "./kinds.ts";
+export type { BtfField } from "./members.ts";
+export { BtfStrings } from "./strings.ts";
+export type {
+  BtfArray,
+  BtfComposite,
+  BtfDataSection,
+  BtfDeclTag,
+  BtfEnum,
+  BtfEnumValue,
+  BtfFloat,
+  BtfForward,
+  BtfFunc,
+  BtfFuncProto,
+  BtfInt,
+  BtfMember,
+  BtfParameter,
+  BtfReference,
+  BtfSectionEntry,
+  BtfType,
+  BtfTypedef,
+  BtfTypeTag,
+  BtfVar,
+  BtfVoid,
+} from "./types.ts";

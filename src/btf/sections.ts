@@ -1,0 +1,76 @@
+/** From bytes to sections: the header, the byte order, and the type section as 32-bit words. */
+import { ByteReader, ParseError } from "../base/index.ts";
+import { BTF_HEADER_SIZE, BTF_MAGIC, BTF_VERSION } from "./kinds.ts";
+
+/** The two sections of BTF. */
+export interface BtfSections {
+  /** The type section. All its fields are 32 bits wide, so that one view in this machine's byte order reads everything. */
+  readonly words: Uint32Array;
+  /** Byte offset of the type section in the input, for errors. */
+  readonly typesOffset: number;
+  readonly strings: Uint8Array;
+  /** Whether the input is big-endian. */
+  readonly bigEndian: boolean;
+}
+
+const hostIsBigEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0;
+
+/** Checks the header and cuts the sections out. Views where it can: a copy is made of misaligned or foreign-endian types. */
+export function readBtfSections(bytes: Uint8Array, section: string): BtfSections {
+  const reader = new ByteReader(bytes, section);
+  if (bytes.length < BTF_HEADER_SIZE) {
+    throw new ParseError(section, 0, `${bytes.length} bytes are no BTF: its header alone has ${BTF_HEADER_SIZE}`);
+  }
+  const bigEndian = reader.u16be(0) === BTF_MAGIC;
+  if (!bigEndian && reader.u16le(0) !== BTF_MAGIC) {
+    throw new ParseError(section, 0, `no BTF: it starts with 0x${reader.u16le(0).toString(16)}, not 0xeb9f`);
+  }
+  const u32 = (offset: number): number => (bigEndian ? reader.u32be(offset) : reader.u32le(offset));
+  const version = reader.u8(2);
+  if (version !== BTF_VERSION) throw new ParseError(section, 2, `BTF version ${version}; only version 1 is known`);
+  const flags = reader.u8(3);
+  if (flags !== 0) throw new ParseError(section, 3, `BTF flags 0x${flags.toString(16)} are not known`);
+  const headerSize = u32(4);
+  if (headerSize < BTF_HEADER_SIZE || headerSize > bytes.length) {
+    throw new ParseError(section, 4, `header of ${headerSize} bytes in ${bytes.length}`);
+  }
+  const [typeOffset, typeLength, stringOffset, stringLength] = [u32(8), u32(12), u32(16), u32(20)];
+  const room = bytes.length - headerSize;
+  if (typeOffset + typeLength > room) {
+    throw new ParseError(section, 8, `types at ${typeOffset}+${typeLength} of ${room} bytes: the file is cut short`);
+  }
+  if (stringOffset + stringLength > room) {
+    throw new ParseError(
+      section,
+      16,
+      `strings at ${stringOffset}+${stringLength} of ${room} bytes: the file is cut short`,
+    );
+  }
+  if (typeOffset % 4 !== 0 || typeLength % 4 !== 0) {
+    throw new ParseError(section, 8, `types at ${typeOffset}+${typeLength}: not a multiple of 4`);
+  }
+  if (typeOffset < stringOffset + stringLength && stringOffset < typeOffset + typeLength) {
+    throw new ParseError(section, 16, "the sections of types and strings overlap");
+  }
+  const typesOffset = headerSize + typeOffset;
+  const types = reader.slice(typesOffset, typeLength);
+  return {
+    words: wordsOf(types, bigEndian !== hostIsBigEndian),
+    typesOffset,
+    strings: reader.slice(headerSize + stringOffset, stringLength),
+    bigEndian,
+  };
+}
+
+function wordsOf(types: Uint8Array, swap: boolean): Uint32Array {
+  if (!swap && types.byteOffset % 4 === 0) return new Uint32Array(types.buffer, types.byteOffset, types.length / 4);
+  const copy = types.slice();
+  const words = new Uint32Array(copy.buffer, copy.byteOffset, copy.length / 4);
+  if (swap) {
+    for (let i = 0; i < words.length; i++) {
+      const w = words[i]!;
+      words[i] = (w << 24) | ((w & 0xff00) << 8) | ((w >>> 8) & 0xff00) | (w >>> 24);
+    }
+  }
+  return words;
+}
