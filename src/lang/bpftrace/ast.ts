@@ -86,19 +86,40 @@ export interface Block extends Node {
 export type Statement =
   | (Node & { readonly kind: "expression"; readonly expression: Expression })
   /** `let $x: type = value` (`declare`) or plain assignment; `op` for compound assignment such as `+`. Discard `_ = e` has target null. */
-  | (Node & { readonly kind: "assign"; readonly target: Target | null; readonly op: BinaryOperator | null; readonly value: Expression })
+  | (Node & {
+      readonly kind: "assign";
+      readonly target: Target | null;
+      readonly op: BinaryOperator | null;
+      readonly value: Expression;
+    })
   | (Node & {
       readonly kind: "declare";
       readonly variable: VariableExpression;
       readonly declaredType: TypeExpression | null;
       readonly value: Expression | null;
     })
-  | (Node & { readonly kind: "if"; readonly condition: Expression; readonly then: Block; readonly otherwise: Block | IfStatement | null })
+  | (Node & {
+      readonly kind: "if";
+      readonly condition: Expression;
+      readonly then: Block;
+      readonly otherwise: Block | IfStatement | null;
+    })
   | (Node & { readonly kind: "while"; readonly condition: Expression; readonly body: Block })
   /** `for ($kv : @map)`. */
-  | (Node & { readonly kind: "for-map"; readonly variable: VariableExpression; readonly map: MapExpression; readonly body: Block })
+  | (Node & {
+      readonly kind: "for-map";
+      readonly variable: VariableExpression;
+      readonly map: MapExpression;
+      readonly body: Block;
+    })
   /** `for ($i : start..end)`, end excluded. */
-  | (Node & { readonly kind: "for-range"; readonly variable: VariableExpression; readonly start: Expression; readonly end: Expression; readonly body: Block })
+  | (Node & {
+      readonly kind: "for-range";
+      readonly variable: VariableExpression;
+      readonly start: Expression;
+      readonly end: Expression;
+      readonly body: Block;
+    })
   | (Node & { readonly kind: "unroll"; readonly count: Expression; readonly body: Block })
   | (Node & { readonly kind: "return"; readonly value: Expression | null })
   | (Node & { readonly kind: "break" })
@@ -286,7 +307,12 @@ export type Expression =
 /** A type as written: `uint64`, `struct task_struct *`, `int8[16]`, `string[64]`, `typeof($x)`. */
 export type TypeExpression = Node &
   (
-    | { readonly kind: "name"; readonly name: string; readonly keyword: "struct" | "union" | "enum" | null; readonly size: bigint | null }
+    | {
+        readonly kind: "name";
+        readonly name: string;
+        readonly keyword: "struct" | "union" | "enum" | null;
+        readonly size: bigint | null;
+      }
     | { readonly kind: "pointer"; readonly to: TypeExpression }
     | { readonly kind: "array"; readonly of: TypeExpression; readonly length: bigint }
     | { readonly kind: "typeof"; readonly expression: Expression }

@@ -44,7 +44,13 @@ export type Type =
   | { readonly kind: "buffer"; readonly size: number }
   | { readonly kind: "pointer"; readonly to: Type; readonly space: AddressSpace }
   | { readonly kind: "array"; readonly of: Type; readonly length: number }
-  | { readonly kind: "struct"; readonly keyword: "struct" | "union"; readonly name: string; readonly size: number; readonly layout: StructLayout }
+  | {
+      readonly kind: "struct";
+      readonly keyword: "struct" | "union";
+      readonly name: string;
+      readonly size: number;
+      readonly layout: StructLayout;
+    }
   /** Items lie one after another, each at its natural alignment. With `names` it is a record. */
   | { readonly kind: "tuple"; readonly items: readonly Type[]; readonly names?: readonly string[] }
   /** u32 address family (2 or 10), then 16 bytes of address in network order. */
@@ -57,6 +63,8 @@ export type Type =
   | { readonly kind: "usym" }
   /** u64 nanoseconds since boot (`boot`) or of `clock`, printed by `strftime(format)`. */
   | { readonly kind: "timestamp"; readonly format: string; readonly clock: "boot" | "monotonic" | "tai" | "sw_tai" }
+  /** u64 index into the plan's probe names: what the `probe` builtin holds. */
+  | { readonly kind: "probe-name" }
   /** Six bytes. */
   | { readonly kind: "mac" }
   /** u64 cgroup id, printed as its path below `filter`. */
@@ -154,6 +162,7 @@ export function sizeOf(type: Type): number {
     case "timestamp":
     case "cgroup-path":
     case "username":
+    case "probe-name":
       return 8;
     case "mac":
       return 6;
@@ -281,7 +290,9 @@ export function sameType(a: Type, b: Type): boolean {
     case "struct":
       return b.kind === "struct" && a.keyword === b.keyword && a.name === b.name;
     case "tuple":
-      return b.kind === "tuple" && a.items.length === b.items.length && a.items.every((t, i) => sameType(t, b.items[i]!));
+      return (
+        b.kind === "tuple" && a.items.length === b.items.length && a.items.every((t, i) => sameType(t, b.items[i]!))
+      );
     case "stack":
       return b.kind === "stack" && a.of === b.of && a.mode === b.mode && a.limit === b.limit;
     case "hist":
@@ -289,7 +300,12 @@ export function sameType(a: Type, b: Type): boolean {
     case "lhist":
       return b.kind === "lhist" && a.min === b.min && a.max === b.max && a.step === b.step;
     case "tseries":
-      return b.kind === "tseries" && a.intervalNs === b.intervalNs && a.intervals === b.intervals && a.aggregate === b.aggregate;
+      return (
+        b.kind === "tseries" &&
+        a.intervalNs === b.intervalNs &&
+        a.intervals === b.intervals &&
+        a.aggregate === b.aggregate
+      );
     case "sum":
     case "min":
     case "max":

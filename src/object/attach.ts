@@ -1,0 +1,34 @@
+/** Where a program is attached. Names are the kernel's. */
+export type AttachSpec =
+  /** tracefs event through perf_event_open. */
+  | { readonly kind: "tracepoint"; readonly category: string; readonly name: string }
+  /** `BPF_RAW_TRACEPOINT_OPEN` by name; for programs of type TRACING (tp_btf) the name is in the program. */
+  | { readonly kind: "raw-tracepoint"; readonly name: string }
+  /** Loaded with `attachTo`: tp_btf, fentry, fexit, iterators. */
+  | { readonly kind: "tracing" }
+  /** Kernel function entry, entry plus an offset in bytes, or return. */
+  | { readonly kind: "kprobe"; readonly func: string; readonly offset: number; readonly isReturn: boolean }
+  /** Many kernel functions at once through `BPF_TRACE_KPROBE_MULTI` (kernel 5.18 with FPROBE). */
+  | { readonly kind: "kprobe-multi"; readonly funcs: readonly string[]; readonly isReturn: boolean }
+  /** A file offset (bytes) in a binary; every process when `pid` is absent. */
+  | {
+      readonly kind: "uprobe";
+      readonly path: string;
+      readonly fileOffset: number;
+      readonly isReturn: boolean;
+      readonly pid?: number;
+      /** File offset of a USDT semaphore that the kernel increments while attached. */
+      readonly refCtrOffset?: number;
+    }
+  /** `perf_event_open` of any type: software, hardware, and the clocks of profile and interval. One event a CPU in `cpus` (default: every online CPU). */
+  | {
+      readonly kind: "perf-event";
+      /** `PERF_TYPE_*` and its config. */
+      readonly type: number;
+      readonly config: number | bigint;
+      /** Exactly one of these: events between samples, or samples a second. */
+      readonly period?: number;
+      readonly frequencyHz?: number;
+      readonly pid?: number;
+      readonly cpus?: readonly number[];
+    };
