@@ -34,3 +34,12 @@ export {
   PERF_MAX_STACK_DEPTH,
   TAG_SIZE,
 } from "./uapi/limits.ts";
+export {
+  ATTACH_TYPE_SINCE,
+  COMMAND_SINCE,
+  LINK_TYPE_SINCE,
+  MAP_TYPE_SINCE,
+  PROG_TYPE_SINCE,
+} from "./uapi/first-version.ts";
+export { HELPERS, helperById, helperByName } from "./helpers.ts";
+export type { Helper, HelperArg, HelperArgKind, HelperReturn, HelperReturnKind } from "./helpers.ts";
