@@ -1,4 +1,6 @@
-/** BTF, the kernel's type information: read, look up, lay out. */
+/** BTF, the kernel's type information: read, look up, lay out, write. */
+export { BtfBuilder, btfIdentifier } from "./builder.ts";
+export type { BtfMemberSpec } from "./builder.ts";
 export { Btf } from "./btf.ts";
 export type { BtfEnumConstant, BtfParseOptions } from "./btf.ts";
 export {
@@ -15,6 +17,15 @@ export {
   btfKindNames,
 } from "./kinds.ts";
 export type { BtfField } from "./members.ts";
+export {
+  decodeFuncInfo,
+  decodeLineInfo,
+  encodeFuncInfo,
+  encodeLineInfo,
+  FUNC_INFO_SIZE,
+  LINE_INFO_SIZE,
+} from "./program-info.ts";
+export type { FuncInfo, LineInfo } from "./program-info.ts";
 export { BtfStrings } from "./strings.ts";
 export type {
   BtfArray,
