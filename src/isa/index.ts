@@ -43,3 +43,63 @@ export {
 } from "./uapi/first-version.ts";
 export { HELPERS, helperById, helperByName } from "./helpers.ts";
 export type { Helper, HelperArg, HelperArgKind, HelperReturn, HelperReturnKind } from "./helpers.ts";
+export {
+  Alu,
+  AluOffset,
+  Atomic,
+  Class,
+  INSN_SIZE,
+  Jmp,
+  LD_IMM64,
+  Mode,
+  OPCODE_FORMS,
+  PseudoCall,
+  PseudoImm64,
+  Reg,
+  SIZE_BYTES,
+  Size,
+  Source,
+} from "./opcodes.ts";
+export type { OpcodeForm } from "./opcodes.ts";
+export {
+  addrSpaceCast,
+  alu32Imm,
+  alu32Reg,
+  alu64Imm,
+  alu64Reg,
+  atomic,
+  bswap,
+  callHelper,
+  callKfunc,
+  callLocal,
+  endian,
+  exit,
+  invalidReason,
+  isAtomicOp,
+  jump,
+  jump32Imm,
+  jump32Reg,
+  jumpImm,
+  jumpLong,
+  jumpReg,
+  ldImm64,
+  ldImm64Pseudo,
+  ldMapFd,
+  ldMapValue,
+  load,
+  loadSx,
+  mayGoto,
+  mov64Imm,
+  mov64Reg,
+  movsx64,
+  slotsOf,
+  store,
+  storeImm,
+} from "./instruction.ts";
+export type { AluOp, Insn, JmpOp, MemSize } from "./instruction.ts";
+export { encode } from "./encode.ts";
+export type { ByteOrder } from "./encode.ts";
+export { decode } from "./decode.ts";
+export type { DecodeOptions } from "./decode.ts";
+export { InsnWriter } from "./writer.ts";
+export type { Label } from "./writer.ts";
