@@ -5,8 +5,6 @@
  */
 import type { AttachSpec, BpfObject, MapSpec, ProgramSpec } from "../object/index.ts";
 
-export type { AttachSpec } from "../object/index.ts";
-
 /** Something that holds a resource of the kernel. */
 export interface Owner {
   /** Gives the resource back. Does nothing the second time. */
