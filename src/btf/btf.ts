@@ -1,10 +1,9 @@
 /** BTF, read lazily: one pass finds where each type starts; everything else is decoded when asked for. */
-import { ParseError } from "../base/index.ts";
+import { NameIndex, ParseError } from "../base/index.ts";
 import { decodeType } from "./decode.ts";
 import { BTF_KIND_MAX, BTF_TYPE_WORDS, BtfInfo, BtfKind, btfKindNames, btfTrailingWords } from "./kinds.ts";
 import { alignOfType, pointerSizeOf, sizeOfType, stripTypeModifiers } from "./layout.ts";
 import { type BtfField, fieldByPath, listFields } from "./members.ts";
-import { NameIndex } from "./name-index.ts";
 import { readBtfSections } from "./sections.ts";
 import { BtfStrings } from "./strings.ts";
 import type { BtfComposite, BtfEnum, BtfFunc, BtfFuncProto, BtfMember, BtfType, BtfTypedef, BtfVoid } from "./types.ts";

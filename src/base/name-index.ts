@@ -1,11 +1,11 @@
 /** A hash index from names to numbers in three typed arrays: no string is made until somebody asks for one. */
-import { type BtfStrings, hashName } from "./strings.ts";
+import { hashName, type NameSource } from "./string-table.ts";
 
 const encoder = new TextEncoder();
 
 /** Finds the entries of a given name. Entries keep their order: of equal names, the first added is found first. */
 export class NameIndex {
-  private readonly strings: BtfStrings;
+  private readonly strings: NameSource;
   /** Offset of each entry's name. */
   private readonly nameOffsets: Uint32Array;
   /** Entry number plus one by bucket, 0 for none. */
@@ -14,7 +14,7 @@ export class NameIndex {
   private readonly next: Uint32Array;
 
   /** Entry `i` has the name at `nameOffsets[i]`; names at offset 0 are anonymous and not found. */
-  constructor(strings: BtfStrings, nameOffsets: Uint32Array) {
+  constructor(strings: NameSource, nameOffsets: Uint32Array) {
     this.strings = strings;
     this.nameOffsets = nameOffsets;
     let buckets = 16;
@@ -33,7 +33,7 @@ export class NameIndex {
     this.next = next;
   }
 
-  /** The first entry of this name from `after` on, or -1. Give the last answer plus one to get the next. */
+  /** The first entry of this name from entry `from` on, or -1. Give the last answer plus one to get the next. */
   find(name: string, from = 0): number {
     if (name === "") return -1;
     const bytes = encoder.encode(name);
