@@ -116,7 +116,13 @@ export class SyscallError extends SkepError {
   readonly errnoName: string;
   readonly errno: number;
 
-  constructor(operation: string, errno: number, errnoName: string, why: string, options: { cause?: unknown; exitStatus?: ExitStatus } = {}) {
+  constructor(
+    operation: string,
+    errno: number,
+    errnoName: string,
+    why: string,
+    options: { cause?: unknown; exitStatus?: ExitStatus } = {},
+  ) {
     super("syscall", `${operation}: ${errnoName}${why ? `: ${why}` : ""}`, options);
     this.operation = operation;
     this.errno = errno;
