@@ -1,3 +1,20 @@
 /** What every front end makes and every kernel takes. */
 export type { AttachSpec } from "./attach.ts";
 export type { BpfObject, MapSpec, ProgramSpec, Relocation } from "./spec.ts";
+export { Elf, symbolTable } from "./elf.ts";
+export type { ElfDebugLink, ElfHeader, ElfNote, ElfSection, ElfSegment } from "./elf.ts";
+export {
+  ElfGnuNote,
+  ElfMachine,
+  ElfSectionFlag,
+  ElfSectionIndex,
+  ElfSectionType,
+  ElfSegmentFlag,
+  ElfSegmentType,
+  ElfSymbolBinding,
+  ElfSymbolType,
+  ElfType,
+} from "./elf-format.ts";
+export type { ElfSource } from "./elf-source.ts";
+export { ElfSymbolTable } from "./elf-symbols.ts";
+export type { ElfSymbol, ElfSymbolHit } from "./elf-symbols.ts";
