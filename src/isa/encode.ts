@@ -6,12 +6,14 @@ import { slotsOf } from "./instruction.ts";
 /** Byte order of instructions: the machine's. */
 export type ByteOrder = "little" | "big";
 
+function whole(value: number, low: number, high: number): boolean {
+  return Number.isInteger(value) && value >= low && value <= high;
+}
+
 function checkFields(i: Insn, index: number): void {
   const wrong = (field: string, value: number, range: string): never => {
     throw new RangeError(`instruction ${index}: ${field} ${value} does not fit, ${range} wanted`);
   };
-  const whole = (value: number, low: number, high: number): boolean =>
-    Number.isInteger(value) && value >= low && value <= high;
   if (!whole(i.opcode, 0, 255)) wrong("opcode", i.opcode, "0 to 255");
   if (!whole(i.dst, 0, 15)) wrong("destination register", i.dst, "0 to 15");
   if (!whole(i.src, 0, 15)) wrong("source register", i.src, "0 to 15");

@@ -103,3 +103,27 @@ export { decode } from "./decode.ts";
 export type { DecodeOptions } from "./decode.ts";
 export { InsnWriter } from "./writer.ts";
 export type { Label } from "./writer.ts";
+export { disassemble, disassembleInsn, targetOf } from "./disassemble.ts";
+export type { DisassembleOptions, InsnTextOptions } from "./disassemble.ts";
+export { assemble } from "./assemble.ts";
+export type { AssembleOptions } from "./assemble.ts";
+export type { Dialect } from "./text.ts";
+export {
+  CBPF_MAX_INSNS,
+  CBPF_MEMORY_WORDS,
+  CbpfClass,
+  CbpfMisc,
+  CbpfMode,
+  CbpfSize,
+  CbpfSource,
+  SKF_AD_NAMES,
+  SKF_AD_OFF,
+  cbpfFromDecimal,
+  cbpfToC,
+  cbpfToDecimal,
+  decodeCbpf,
+  disassembleCbpf,
+  disassembleCbpfInsn,
+  encodeCbpf,
+} from "./cbpf.ts";
+export type { CbpfInsn } from "./cbpf.ts";
