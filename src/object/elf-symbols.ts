@@ -129,10 +129,7 @@ export interface ElfSymbolHit {
 
 const INDEX_BITS = 0x4000_0000;
 
-/**
- * The functions of a file in typed arrays, sorted by address; of names for one address, the best comes first: a size is better than
- * none, global than local, local than weak, fewer leading underscores than more, then the longer, then the first in the alphabet.
- */
+/** The functions of a file in typed arrays, sorted by address. */
 export class ElfSymbolTable {
   private readonly tables: readonly SymbolSection[];
   /** Addresses less `base`, ascending. Numbers, so that lookups make no bigint for each comparison. */
@@ -155,29 +152,22 @@ export class ElfSymbolTable {
     for (const [t, table] of tables.entries()) {
       for (let i = 1; i < table.count; i++) if (table.isDefinedFunction(i)) all.push(t * INDEX_BITS + i);
     }
-    const first = all[0];
-    // Any address of the file is a good base: the others are near it.
-    this.base = first === undefined ? 0n : this.tableOf(first).valueOf(first % INDEX_BITS);
-    this.baseNumber = Number(this.base);
-    const halves = { high: Number(this.base >> 32n), low: Number(this.base & 0xffff_ffffn) };
+    const anyBase = all.length === 0 ? 0n : this.tableOf(all[0]!).valueOf(all[0]! % INDEX_BITS);
+    const halves = { high: Number(anyBase >> 32n), low: Number(anyBase & 0xffff_ffffn) };
     const startOf = Float64Array.from(all, (place) => this.tableOf(place).distanceFrom(halves, place % INDEX_BITS));
-    const order = Uint32Array.from(all, (_, i) => i);
-    order.sort((x, y) => startOf[x]! - startOf[y]! || this.compare(all[x]!, all[y]!));
-    const kept: number[] = [];
-    for (const i of order) {
-      const before = kept.at(-1);
-      // .dynsym repeats what .symtab has.
-      const again =
-        before !== undefined && startOf[before] === startOf[i] && this.nameAt(all[before]!) === this.nameAt(all[i]!);
-      if (!again) kept.push(i);
-    }
-    this.places = Uint32Array.from(kept, (i) => all[i]!);
-    this.starts = Float64Array.from(kept, (i) => startOf[i]!);
+    const lowest = startOf.reduce((least, start) => Math.min(least, start), 0);
+    for (let i = 0; i < startOf.length; i++) startOf[i]! -= lowest;
+    this.base = anyBase + BigInt(lowest);
+    this.baseNumber = Number(this.base);
+
+    const order = orderOf(startOf);
+    this.places = order.map((i) => all[i]!);
+    this.starts = Float64Array.from(order, (i) => startOf[i]!);
     this.sizes = Float64Array.from(this.places, (place) => this.tableOf(place).sizeOf(place % INDEX_BITS));
     this.ends = this.findEnds(sectionEnd);
-    this.reach = new Float64Array(kept.length);
+    this.reach = new Float64Array(order.length);
     let reach = -Infinity;
-    for (let i = 0; i < kept.length; i++) this.reach[i] = reach = Math.max(reach, this.ends[i]!);
+    for (let i = 0; i < order.length; i++) this.reach[i] = reach = Math.max(reach, this.ends[i]!);
   }
 
   private findEnds(sectionEnd: (sectionIndex: number) => bigint | undefined): Float64Array {
@@ -205,7 +195,10 @@ export class ElfSymbolTable {
     return this.tableOf(place).nameOf(place % INDEX_BITS);
   }
 
-  /** Which of two symbols of one address comes first. */
+  /**
+   * Which of two names of one address is told: a size is better than none, global than local, local than weak, fewer leading
+   * underscores than more, then the longer name, then the first in the alphabet.
+   */
   private compare(x: number, y: number): number {
     const [a, b] = [this.tableOf(x), this.tableOf(y)];
     const [i, j] = [x % INDEX_BITS, y % INDEX_BITS];
@@ -217,7 +210,7 @@ export class ElfSymbolTable {
     return underscores(m) - underscores(n) || n.length - m.length || (m < n ? -1 : m > n ? 1 : x - y);
   }
 
-  /** Number of functions, several names of one address counted each. */
+  /** Number of entries: a function counts with each of its names, and twice when `.dynsym` repeats what `.symtab` has. */
   get count(): number {
     return this.places.length;
   }
@@ -234,9 +227,11 @@ export class ElfSymbolTable {
     };
   }
 
-  /** Names of all functions, by address; one that has several comes with each. */
-  *names(): Generator<string, void, undefined> {
-    for (const place of this.places) yield this.nameAt(place);
+  /** Names of all functions, each once, by the first address that has it. */
+  names(): Set<string> {
+    const names = new Set<string>();
+    for (const place of this.places) names.add(this.nameAt(place));
+    return names;
   }
 
   /**
@@ -245,7 +240,7 @@ export class ElfSymbolTable {
    */
   lookup(address: bigint | number): ElfSymbolHit | undefined {
     const wanted = typeof address === "number" ? address - this.baseNumber : Number(address - this.base);
-    const { starts, sizes, ends, reach } = this;
+    const { starts, sizes, ends, reach, places } = this;
     let low = 0;
     let high = starts.length;
     while (low < high) {
@@ -255,12 +250,35 @@ export class ElfSymbolTable {
     }
     let best = -1;
     for (let i = low - 1; i >= 0 && reach[i]! > wanted; i--) {
-      // The first of an address is the best of it, so that the search ends where the address does.
-      if (best !== -1 && sizes[best] !== 0 && starts[i] !== starts[best]) break;
-      if (ends[i]! > wanted && (best === -1 || sizes[i] !== 0 || starts[i] === starts[best])) best = i;
+      if (best !== -1 && starts[i] !== starts[best] && sizes[best] !== 0) break;
+      if (ends[i]! <= wanted) continue;
+      if (best === -1) best = i;
+      else if (starts[i] === starts[best]) best = this.compare(places[i]!, places[best]!) < 0 ? i : best;
+      else if (sizes[i] !== 0) best = i;
     }
     return best === -1 ? undefined : { ...this.at(best), offset: wanted - starts[best]! };
   }
+}
+
+const LOW_HALF = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 0 : 1;
+
+/**
+ * Indexes in ascending order of what they index, equal ones in their own order. Addresses and indexes of any real file fit
+ * 64 bits together and are sorted without calling a comparison back, which takes a tenth of the time.
+ */
+function orderOf(starts: Float64Array): Uint32Array {
+  const order = Uint32Array.from(starts, (_, i) => i);
+  const largest = starts.reduce((most, start) => Math.max(most, start), 0);
+  if (starts.length >= 2 ** 24 || largest >= 2 ** 40) return order.toSorted((x, y) => starts[x]! - starts[y]! || x - y);
+  const keys = new BigUint64Array(starts.length);
+  const halves = new Uint32Array(keys.buffer);
+  for (let i = 0; i < starts.length; i++) {
+    halves[2 * i + LOW_HALF] = ((starts[i]! % 256) << 24) | i;
+    halves[2 * i + 1 - LOW_HALF] = Math.floor(starts[i]! / 256);
+  }
+  keys.sort();
+  for (let i = 0; i < order.length; i++) order[i] = halves[2 * i + LOW_HALF]! & 0xff_ffff;
+  return order;
 }
 
 function bindingRank(binding: number): number {
