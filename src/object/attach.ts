@@ -20,6 +20,17 @@ export type AttachSpec =
       /** File offset of a USDT semaphore that the kernel increments while attached. */
       readonly refCtrOffset?: number;
     }
+  /** Many places of one binary at once through `BPF_TRACE_UPROBE_MULTI` (kernel 6.6); the program is loaded for that attach type. */
+  | {
+      readonly kind: "uprobe-multi";
+      readonly path: string;
+      /** Bytes from the start of the file. */
+      readonly fileOffsets: readonly number[];
+      /** File offsets of USDT semaphores, 0 where there is none; as long as `fileOffsets`. */
+      readonly refCtrOffsets?: readonly number[];
+      readonly isReturn: boolean;
+      readonly pid?: number;
+    }
   /** `perf_event_open` of any type: software, hardware, and the clocks of profile and interval. One event a CPU in `cpus` (default: every online CPU). */
   | {
       readonly kind: "perf-event";

@@ -1,0 +1,15 @@
+/** What runs objects: the running Linux kernel behind the `Kernel` interface. */
+export type {
+  Kernel,
+  KernelMap,
+  KernelProgram,
+  Link,
+  LoadOptions,
+  LoadedObject,
+  Owner,
+  ProgramInfo,
+  RecordHandler,
+  RingReader,
+} from "./kernel.ts";
+export { LinuxKernel, openLinuxKernel } from "./linux/linux.ts";
+export type { LinuxKernelOptions } from "./linux/linux.ts";

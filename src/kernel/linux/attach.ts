@@ -1,0 +1,299 @@
+/** Attaches programs to events of the running kernel: one function a kind of place, in a table. */
+import { readFileSync } from "node:fs";
+import { UnsupportedError, nearestNames } from "../../base/index.ts";
+import { AttachType, ProgType } from "../../isa/index.ts";
+import type { AttachSpec } from "../../object/index.ts";
+import { linkIterator, linkKprobeMulti, linkUprobeMulti, openRawTracepoint, tryPerfEventLink } from "./bpf-link.ts";
+import { kprobesMissing, syscallFailure } from "./diagnose.ts";
+import { Errno } from "./errno.ts";
+import { eventSource } from "./event-source.ts";
+import { OwnedFd } from "./fd.ts";
+import { isBlacklisted, kernelFunctions, traceableFunctions } from "./kallsyms.ts";
+import { LinuxLink } from "./link.ts";
+import { machine } from "./machine.ts";
+import {
+  type PerfEventRequest,
+  PerfType,
+  enablePerfEvent,
+  perfEventOpen,
+  perfFailure,
+  setPerfEventProg,
+  tryPerfEventOpen,
+} from "./perf.ts";
+import { hasProbeFile, registerProbe } from "./probe-events.ts";
+import type { LinuxProgram } from "./programs.ts";
+import { tracepointId } from "./tracefs.ts";
+
+type SpecOf<Kind extends AttachSpec["kind"]> = Extract<AttachSpec, { kind: Kind }>;
+
+/** A hint that only the caller can give for a place that cannot be probed, such as the nearest tracepoint. */
+export type AlternativeHint = (func: string) => string | undefined;
+
+/** Links to perf events are known to this kernel; undefined until tried. */
+let perfLinks: boolean | undefined;
+
+/**
+ * Lets a program run at a perf event. The link (Linux 5.15) or, before, the event itself holds the program. Returns the descriptors
+ * to close, in order. Closes the event on failure.
+ */
+function runAtEvent(program: LinuxProgram, event: OwnedFd, what: string): OwnedFd[] {
+  const fds: OwnedFd[] = [];
+  try {
+    if (perfLinks ?? machine.atLeast(5, 15)) {
+      const result = tryPerfEventLink(program.fd.value, event.value);
+      if (result >= 0) fds.push(new OwnedFd(result, `link ${what}`));
+      // A kernel that calls itself newer than it is; else the program does not fit the event, which the ioctl will say again.
+      else if (result !== -Errno.EINVAL) throw attachFailure(what, -result);
+      if (result >= 0) perfLinks = true;
+    }
+    if (fds.length === 0) setPerfEventProg(event, program.fd.value);
+    enablePerfEvent(event);
+    fds.push(event);
+    return fds;
+  } catch (error) {
+    for (const fd of fds) fd.close();
+    event.close();
+    throw error;
+  }
+}
+
+function attachFailure(what: string, errno: number): Error {
+  return syscallFailure({ call: `bpf(BPF_LINK_CREATE, ${what})`, operation: "link-create", errno });
+}
+
+/** Tracepoints and probes fire wherever they are hit: one event on any CPU carries the program for all. */
+const anywhere = { pid: -1, cpu: 0 } as const;
+
+function attachTracepoint(program: LinuxProgram, spec: SpecOf<"tracepoint">): LinuxLink {
+  const what = `tracepoint ${spec.category}:${spec.name}`;
+  const config = tracepointId(spec.category, spec.name);
+  const event = perfEventOpen({ type: PerfType.TRACEPOINT, config, period: 1, what, ...anywhere });
+  return new LinuxLink(spec, runAtEvent(program, event, what));
+}
+
+function attachRawTracepoint(program: LinuxProgram, spec: SpecOf<"raw-tracepoint">): LinuxLink {
+  const name = program.spec.type === ProgType.TRACING ? undefined : spec.name;
+  return new LinuxLink(spec, [openRawTracepoint(program.fd.value, name, `raw tracepoint ${spec.name}`)]);
+}
+
+function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): LinuxLink {
+  const { attachTo, name, expectedAttachType } = program.spec;
+  const what = `${attachTo ?? name}`;
+  if (expectedAttachType === AttachType.TRACE_ITER)
+    return new LinuxLink(spec, [linkIterator(program.fd.value, `iterator ${what}`)]);
+  return new LinuxLink(spec, [openRawTracepoint(program.fd.value, undefined, what)]);
+}
+
+function attachKprobe(program: LinuxProgram, spec: SpecOf<"kprobe">, hint: AlternativeHint): LinuxLink {
+  const what = `${spec.isReturn ? "kretprobe" : "kprobe"} ${spec.func}${spec.offset > 0 ? `+${spec.offset}` : ""}`;
+  const source = eventSource("kprobe", ["retprobe"]);
+  if (source !== undefined) {
+    const event = tryPerfEventOpen({
+      type: source.type,
+      config: spec.isReturn ? 2 ** (source.configBits.get("retprobe") ?? 0) : 0,
+      config1: spec.func,
+      config2: spec.offset,
+      what,
+      ...anywhere,
+    });
+    if (typeof event === "number") throw kprobeFailure(what, spec.func, -event, hint);
+    return new LinuxLink(spec, runAtEvent(program, event, what));
+  }
+  if (!hasProbeFile("kprobe_events")) {
+    const why = kprobesMissing() ?? "this kernel offers no kprobes (CONFIG_KPROBES and CONFIG_KPROBE_EVENTS)";
+    throw new UnsupportedError(what, withAlternative(why, spec.func, hint));
+  }
+  try {
+    return attachRegistered(
+      program,
+      spec,
+      "kprobe_events",
+      `${spec.func}${spec.offset > 0 ? `+${spec.offset}` : ""}`,
+      what,
+    );
+  } catch (error) {
+    const errno = -((error as NodeJS.ErrnoException).errno ?? 0);
+    throw errno > 0 && !(error instanceof UnsupportedError) && "syscall" in (error as object)
+      ? kprobeFailure(what, spec.func, errno, hint)
+      : error;
+  }
+}
+
+function attachRegistered(
+  program: LinuxProgram,
+  spec: SpecOf<"kprobe"> | SpecOf<"uprobe">,
+  file: "kprobe_events" | "uprobe_events",
+  place: string,
+  what: string,
+): LinuxLink {
+  const probe = registerProbe(file, place, spec.isReturn);
+  try {
+    const target = spec.kind === "uprobe" && spec.pid !== undefined ? { pid: spec.pid, cpu: -1 } : anywhere;
+    const event = perfEventOpen({ type: PerfType.TRACEPOINT, config: probe.id, period: 1, what, ...target });
+    return new LinuxLink(spec, runAtEvent(program, event, what), () => probe.remove());
+  } catch (error) {
+    probe.remove();
+    throw error;
+  }
+}
+
+function withAlternative(why: string, func: string, hint: AlternativeHint): string {
+  const alternative = hint(func);
+  return alternative === undefined ? why : `${why}; ${alternative}`;
+}
+
+/** Says why a function cannot be probed: there is none, it was inlined, or the kernel forbids it. */
+function kprobeFailure(what: string, func: string, errno: number, hint: AlternativeHint): Error {
+  if (errno !== Errno.ENOENT && errno !== Errno.EINVAL && errno !== Errno.EADDRNOTAVAIL)
+    return perfFailure(what, errno);
+  const known = kernelFunctions();
+  if (!known.has(func)) {
+    const parts = [...known].filter((name) => name.startsWith(`${func}.`)).slice(0, 3);
+    const near = parts.length > 0 ? parts : nearestNames(func, traceableFunctions() ?? known);
+    const why = "this kernel has no such function, or the compiler inlined it everywhere";
+    return new UnsupportedError(
+      what,
+      withAlternative(near.length > 0 ? `${why}; did you mean ${near.join(" or ")}?` : why, func, hint),
+    );
+  }
+  if (isBlacklisted(func))
+    return new UnsupportedError(what, withAlternative("the kernel forbids probing it (kprobes blacklist)", func, hint));
+  if (traceableFunctions()?.has(func) === false) {
+    return new UnsupportedError(
+      what,
+      withAlternative("the function exists and cannot be traced (notrace)", func, hint),
+    );
+  }
+  return perfFailure(what, errno);
+}
+
+function attachKprobeMulti(program: LinuxProgram, spec: SpecOf<"kprobe-multi">, hint: AlternativeHint): LinuxLink {
+  const what = `${spec.isReturn ? "kretprobe" : "kprobe"} of ${spec.funcs.length} functions`;
+  if (machine.kernelOption("CONFIG_FPROBE") === "n") {
+    const why =
+      kprobesMissing() ?? "this kernel was built without FPROBE (CONFIG_FPROBE is not set): attach one by one";
+    throw new UnsupportedError(what, withAlternative(why, spec.funcs[0] ?? "", hint));
+  }
+  return new LinuxLink(spec, [linkKprobeMulti(program.fd.value, spec.funcs, spec.isReturn, what)]);
+}
+
+function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): LinuxLink {
+  const place = `${spec.path}:0x${spec.fileOffset.toString(16)}`;
+  const what = `${spec.isReturn ? "uretprobe" : "uprobe"} ${place}`;
+  const source = eventSource("uprobe", ["retprobe", "ref_ctr_offset"]);
+  if (source === undefined) {
+    if (!hasProbeFile("uprobe_events")) {
+      throw new UnsupportedError(what, "this kernel was built without uprobes (CONFIG_UPROBE_EVENTS)");
+    }
+    const counter = spec.refCtrOffset === undefined ? "" : `(0x${spec.refCtrOffset.toString(16)})`;
+    return attachRegistered(program, spec, "uprobe_events", place + counter, what);
+  }
+  const counterBit = source.configBits.get("ref_ctr_offset") ?? 32;
+  const event = perfEventOpen({
+    type: source.type,
+    config:
+      (spec.isReturn ? 2 ** (source.configBits.get("retprobe") ?? 0) : 0) +
+      (spec.refCtrOffset === undefined ? 0 : spec.refCtrOffset * 2 ** counterBit),
+    config1: spec.path,
+    config2: spec.fileOffset,
+    what,
+    ...(spec.pid === undefined ? anywhere : { pid: spec.pid, cpu: -1 }),
+  });
+  return new LinuxLink(spec, runAtEvent(program, event, what));
+}
+
+function attachUprobeMulti(program: LinuxProgram, spec: SpecOf<"uprobe-multi">): LinuxLink {
+  const what = `${spec.isReturn ? "uretprobe" : "uprobe"} of ${spec.fileOffsets.length} places in ${spec.path}`;
+  return new LinuxLink(spec, [linkUprobeMulti(program.fd.value, spec, what)]);
+}
+
+function attachPerfEvent(program: LinuxProgram, spec: SpecOf<"perf-event">): LinuxLink {
+  if ((spec.period === undefined) === (spec.frequencyHz === undefined)) {
+    throw new TypeError("perf event: give either a period or a frequency");
+  }
+  const { type, config, pid } = spec;
+  // One process is followed wherever it runs; all processes are seen by one event a CPU.
+  const cpus = pid !== undefined && spec.cpus === undefined ? [-1] : (spec.cpus ?? machine.onlineCpus);
+  const fds: OwnedFd[] = [];
+  try {
+    for (const cpu of cpus) {
+      const what = `perf event ${type}:${config}${cpu < 0 ? "" : ` on CPU ${cpu}`}`;
+      const request: PerfEventRequest = {
+        type,
+        config,
+        ...(spec.period === undefined ? {} : { period: spec.period }),
+        ...(spec.frequencyHz === undefined ? {} : { frequencyHz: spec.frequencyHz }),
+        pid: pid ?? -1,
+        cpu,
+        what,
+      };
+      const event = tryPerfEventOpen(request);
+      if (typeof event === "number") {
+        // The CPU went offline after the list was made.
+        if (event === -Errno.ENODEV && spec.cpus === undefined && cpus.length > 1) continue;
+        throw perfEventFailure(request, spec, -event);
+      }
+      fds.push(...runAtEvent(program, event, what));
+    }
+    if (fds.length === 0) throw perfFailure(`perf event ${type}:${config}`, Errno.ENODEV);
+    return new LinuxLink(spec, fds);
+  } catch (error) {
+    for (const fd of fds) fd.close();
+    throw error;
+  }
+}
+
+function perfEventFailure(request: PerfEventRequest, spec: SpecOf<"perf-event">, errno: number): Error {
+  const lacksCounter: readonly number[] = [Errno.ENOENT, Errno.ENODEV, Errno.EOPNOTSUPP];
+  if (lacksCounter.includes(errno) && request.type !== PerfType.SOFTWARE) {
+    return new UnsupportedError(
+      request.what,
+      "this machine has no such hardware counter (virtual machines often have none)",
+    );
+  }
+  if (errno === Errno.EINVAL && spec.frequencyHz !== undefined) {
+    const most = readNumber("/proc/sys/kernel/perf_event_max_sample_rate");
+    if (most !== undefined && spec.frequencyHz > most) {
+      return new UnsupportedError(
+        request.what,
+        `${spec.frequencyHz} samples a second; kernel.perf_event_max_sample_rate allows ${most}`,
+      );
+    }
+  }
+  if (errno === Errno.ESRCH) return new UnsupportedError(request.what, `there is no process ${spec.pid}`);
+  return perfFailure(request.what, errno);
+}
+
+function readNumber(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+type Attacher<Kind extends AttachSpec["kind"]> = (
+  program: LinuxProgram,
+  spec: SpecOf<Kind>,
+  hint: AlternativeHint,
+) => LinuxLink;
+
+const attachers: { readonly [Kind in AttachSpec["kind"]]: Attacher<Kind> } = {
+  tracepoint: attachTracepoint,
+  "raw-tracepoint": attachRawTracepoint,
+  tracing: attachTracing,
+  kprobe: attachKprobe,
+  "kprobe-multi": attachKprobeMulti,
+  uprobe: attachUprobe,
+  "uprobe-multi": attachUprobeMulti,
+  "perf-event": attachPerfEvent,
+};
+
+/** Attaches a program. Throws UnsupportedError when this machine cannot, with what it lacks; SyscallError else. */
+export function attachProgram(
+  program: LinuxProgram,
+  spec: AttachSpec,
+  hint: AlternativeHint = () => undefined,
+): LinuxLink {
+  return (attachers[spec.kind] as Attacher<AttachSpec["kind"]>)(program, spec, hint);
+}

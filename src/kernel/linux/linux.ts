@@ -1,0 +1,76 @@
+/** The running Linux kernel as a `Kernel`. */
+import { SkepError } from "../../base/index.ts";
+import type { AttachSpec, BpfObject } from "../../object/index.ts";
+import type { Kernel, KernelMap, KernelProgram, LoadOptions, Owner } from "../kernel.ts";
+import { type AlternativeHint, attachProgram } from "./attach.ts";
+import { enableStatistics } from "./bpf.ts";
+import { requirePrivileges } from "./diagnose.ts";
+import type { LinuxLink } from "./link.ts";
+import { type LinuxObject, loadObject } from "./load.ts";
+import { machine } from "./machine.ts";
+import { LinuxMap } from "./maps.ts";
+import { LinuxProgram } from "./programs.ts";
+import { LinuxRingReader } from "./ring.ts";
+import { loadNative } from "./sys.ts";
+
+/** How to open the running kernel. */
+export interface LinuxKernelOptions {
+  /** Asked when a kernel function cannot be probed: a sentence such as `tracepoint syscalls:sys_enter_openat is near`. */
+  readonly alternative?: AlternativeHint;
+}
+
+/** The kernel that this process runs on. Holds nothing itself: links, objects and readers are closed by whoever made them. */
+export class LinuxKernel implements Kernel {
+  readonly name: "linux" = "linux" as const;
+  readonly possibleCpus: number;
+  private readonly alternative: AlternativeHint;
+
+  constructor(options: LinuxKernelOptions = {}) {
+    this.alternative = options.alternative ?? (() => undefined);
+    this.possibleCpus = machine.possibleCpus.length;
+  }
+
+  load(object: BpfObject, options: LoadOptions = {}): LinuxObject {
+    return loadObject(object, options);
+  }
+
+  attach(program: KernelProgram, spec: AttachSpec): LinuxLink {
+    if (!(program instanceof LinuxProgram))
+      throw new TypeError(`program ${program.spec.name}: was loaded into another kernel`);
+    return attachProgram(program, spec, this.alternative);
+  }
+
+  ringReader(map: KernelMap): LinuxRingReader {
+    if (!(map instanceof LinuxMap)) throw new TypeError(`map ${map.spec.name}: belongs to another kernel`);
+    return new LinuxRingReader(map);
+  }
+
+  enableStats(): Owner {
+    if (!machine.atLeast(5, 8)) {
+      throw new SkepError(
+        "unsupported",
+        "statistics: this kernel is older than 5.8: set kernel.bpf_stats_enabled to 1 with sysctl",
+        { exitStatus: 3 },
+      );
+    }
+    return enableStatistics();
+  }
+
+  close(): void {
+    // Nothing is held.
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Opens the running kernel. Throws UnsupportedError when this is no Linux, when koffi's native part is missing, or when this
+ * process may not trace, with what it lacks and the mend.
+ */
+export function openLinuxKernel(options: LinuxKernelOptions = {}): LinuxKernel {
+  requirePrivileges();
+  loadNative();
+  return new LinuxKernel(options);
+}

@@ -1,0 +1,351 @@
+/**
+ * Maps of the running kernel. A map keeps its attributes, key and value in native memory of its own, so that one lookup is one
+ * system call and one copy; whole maps are read in batches.
+ */
+import { SkepError } from "../../base/index.ts";
+import { BpfCmd, MapFlags, MapType } from "../../isa/index.ts";
+import type { MapSpec } from "../../object/index.ts";
+import type { KernelMap } from "../kernel.ts";
+import { bpfFailure } from "./bpf.ts";
+import { MapBatchAttr, MapElemAttr } from "./bpf-attr.ts";
+import { Errno } from "./errno.ts";
+import type { OwnedFd } from "./fd.ts";
+import { NativeMemory, setU64 } from "./memory.ts";
+import { bpfSyscall } from "./sys.ts";
+
+const perCpuTypes: ReadonlySet<number> = new Set([
+  MapType.PERCPU_HASH,
+  MapType.PERCPU_ARRAY,
+  MapType.LRU_PERCPU_HASH,
+  MapType.PERCPU_CGROUP_STORAGE,
+]);
+const arrayTypes: ReadonlySet<number> = new Set([MapType.ARRAY, MapType.PERCPU_ARRAY]);
+/** Types that hold entries with values that user space can read. */
+const listableTypes: ReadonlySet<number> = new Set([
+  MapType.HASH,
+  MapType.ARRAY,
+  MapType.PERCPU_HASH,
+  MapType.PERCPU_ARRAY,
+  MapType.STACK_TRACE,
+  MapType.LRU_HASH,
+  MapType.LRU_PERCPU_HASH,
+  MapType.LPM_TRIE,
+  MapType.ARRAY_OF_MAPS,
+  MapType.HASH_OF_MAPS,
+]);
+/** The others list one by one: a stack trace has no batch command before 6.19, tries and maps of maps gain nothing. */
+const batchTypes: ReadonlySet<number> = new Set([
+  MapType.HASH,
+  MapType.ARRAY,
+  MapType.PERCPU_HASH,
+  MapType.PERCPU_ARRAY,
+  MapType.LRU_HASH,
+  MapType.LRU_PERCPU_HASH,
+]);
+
+/** What old kernels and types without batch commands answer: unknown command, or no such operation. */
+const noBatchErrnos: ReadonlySet<number> = new Set([Errno.EINVAL, Errno.ENOTSUPP, Errno.EOPNOTSUPP]);
+
+/** Most entries of one batch, and the most bytes that its buffer starts with. */
+const BATCH_ENTRIES = 8192;
+const BATCH_BYTES = 4 << 20;
+
+/** Bytes of one value as user space sees it. */
+export function userValueSize(spec: MapSpec, possibleCpus: number): number {
+  return perCpuTypes.has(spec.type) ? ((spec.valueSize + 7) & ~7) * possibleCpus : spec.valueSize;
+}
+
+/** Some entries, keys and values each back to back. */
+export interface EntryChunk {
+  readonly count: number;
+  readonly keys: Uint8Array;
+  readonly values: Uint8Array;
+}
+
+/** Buffer of the batch commands: resumption token, keys, values. */
+interface BatchBuffer {
+  readonly memory: NativeMemory;
+  readonly entries: number;
+  readonly keysAt: number;
+  readonly valuesAt: number;
+}
+
+/** A map of the running kernel. */
+export class LinuxMap implements KernelMap {
+  readonly spec: MapSpec;
+  readonly userValueSize: number;
+  /** Owned by this map. */
+  readonly fd: OwnedFd;
+  private readonly memory: NativeMemory;
+  private readonly keyAt: number;
+  private readonly nextKeyAt: number;
+  private readonly valueAt: number;
+  private batchBuffer: BatchBuffer | undefined;
+  /** Undefined until the kernel was asked. */
+  private hasBatch: boolean | undefined;
+
+  constructor(spec: MapSpec, fd: OwnedFd, possibleCpus: number) {
+    this.spec = spec;
+    this.fd = fd;
+    this.userValueSize = userValueSize(spec, possibleCpus);
+    const keyRoom = (spec.keySize + 7) & ~7;
+    this.keyAt = MapBatchAttr.SIZE;
+    this.nextKeyAt = this.keyAt + keyRoom;
+    this.valueAt = this.nextKeyAt + keyRoom;
+    this.memory = new NativeMemory(this.valueAt + this.userValueSize);
+  }
+
+  private get isArray(): boolean {
+    return arrayTypes.has(this.spec.type);
+  }
+
+  private element(command: number, valueAt: number, flags: number): number {
+    const { view, address } = this.memory;
+    view.setUint32(MapElemAttr.MAP_FD, this.fd.value, true);
+    view.setUint32(MapElemAttr.MAP_FD + 4, 0, true);
+    setU64(view, MapElemAttr.KEY, address + this.keyAt);
+    setU64(view, MapElemAttr.VALUE, valueAt === 0 ? 0 : address + valueAt);
+    setU64(view, MapElemAttr.FLAGS, flags);
+    return bpfSyscall(command, address, MapElemAttr.SIZE);
+  }
+
+  private failure(command: number, result: number): Error {
+    return bpfFailure(command, -result, `map ${this.spec.name}`);
+  }
+
+  private setKey(key: Uint8Array): void {
+    // Before the key is looked at: a closed map has no memory to write to.
+    void this.fd.value;
+    if (key.length !== this.spec.keySize) {
+      throw new RangeError(`map ${this.spec.name}: a key has ${this.spec.keySize} bytes, not ${key.length}`);
+    }
+    this.memory.bytes.set(key, this.keyAt);
+  }
+
+  lookup(key: Uint8Array): Uint8Array | undefined {
+    this.setKey(key);
+    const result = this.element(BpfCmd.MAP_LOOKUP_ELEM, this.valueAt, 0);
+    if (result === -Errno.ENOENT) return undefined;
+    if (result < 0) throw this.failure(BpfCmd.MAP_LOOKUP_ELEM, result);
+    return this.memory.bytes.slice(this.valueAt, this.valueAt + this.userValueSize);
+  }
+
+  update(key: Uint8Array, value: Uint8Array, flags: number = 0): void {
+    this.setKey(key);
+    if (value.length !== this.userValueSize) {
+      throw new RangeError(`map ${this.spec.name}: a value has ${this.userValueSize} bytes, not ${value.length}`);
+    }
+    this.memory.bytes.set(value, this.valueAt);
+    const result = this.element(BpfCmd.MAP_UPDATE_ELEM, this.valueAt, flags);
+    if (result === 0) return;
+    if (result === -Errno.E2BIG) {
+      throw new SkepError(
+        "map-full",
+        `map ${this.spec.name}: full: it holds ${this.spec.maxEntries} entries, the most it was created for`,
+      );
+    }
+    throw this.failure(BpfCmd.MAP_UPDATE_ELEM, result);
+  }
+
+  delete(key: Uint8Array): boolean {
+    this.setKey(key);
+    const result = this.element(BpfCmd.MAP_DELETE_ELEM, 0, 0);
+    if (result === -Errno.ENOENT) return false;
+    if (result < 0) throw this.failure(BpfCmd.MAP_DELETE_ELEM, result);
+    return true;
+  }
+
+  entries(): { key: Uint8Array; value: Uint8Array }[] {
+    const entries: { key: Uint8Array; value: Uint8Array }[] = [];
+    const keySize = this.spec.keySize;
+    const valueSize = this.userValueSize;
+    for (const { count, keys, values } of this.chunks()) {
+      for (let i = 0; i < count; i++) {
+        entries.push({
+          key: keys.subarray(i * keySize, (i + 1) * keySize),
+          value: values.subarray(i * valueSize, (i + 1) * valueSize),
+        });
+      }
+    }
+    return entries;
+  }
+
+  keys(): Uint8Array[] {
+    const found: Uint8Array[] = [];
+    const keySize = this.spec.keySize;
+    for (const { count, keys } of this.chunks()) {
+      for (let i = 0; i < count; i++) found.push(keys.subarray(i * keySize, (i + 1) * keySize));
+    }
+    return found;
+  }
+
+  /**
+   * All entries at this moment in a few large pieces: for maps of a hundred thousand entries, where an object for each would
+   * cost more than reading them. The arrays are copies.
+   */
+  chunks(): EntryChunk[] {
+    this.requireListable();
+    if (this.spec.maxEntries === 0) return [];
+    return this.readBatches(BpfCmd.MAP_LOOKUP_BATCH) ?? this.readOneByOne();
+  }
+
+  /**
+   * Takes all entries out of a hash map: each is read and deleted in one step, so no count made meanwhile is lost. Kernels before
+   * 5.6 read first and delete then.
+   */
+  takeChunks(): EntryChunk[] {
+    this.requireListable();
+    if (this.isArray) throw new TypeError(`map ${this.spec.name}: an array keeps its entries: use clear()`);
+    const taken = this.readBatches(BpfCmd.MAP_LOOKUP_AND_DELETE_BATCH);
+    if (taken !== undefined) return taken;
+    const chunks = this.readOneByOne();
+    for (const { count, keys } of chunks) {
+      for (let i = 0; i < count; i++) this.delete(keys.subarray(i * this.spec.keySize, (i + 1) * this.spec.keySize));
+    }
+    return chunks;
+  }
+
+  clear(): void {
+    if (this.isArray) {
+      const key = new Uint8Array(4);
+      const view = new DataView(key.buffer);
+      const zeros = new Uint8Array(this.userValueSize);
+      for (let i = 0; i < this.spec.maxEntries; i++) {
+        view.setUint32(0, i, true);
+        this.update(key, zeros);
+      }
+      return;
+    }
+    this.takeChunks();
+  }
+
+  private requireListable(): void {
+    void this.fd.value;
+    if (!listableTypes.has(this.spec.type) || (this.spec.flags & MapFlags.WRONLY) !== 0) {
+      throw new TypeError(`map ${this.spec.name}: a map of type ${this.spec.type} has no entries to list`);
+    }
+  }
+
+  private batch(minimumEntries: number): BatchBuffer {
+    const had = this.batchBuffer;
+    if (had !== undefined && had.entries >= minimumEntries) return had;
+    had?.memory.free();
+    this.batchBuffer = undefined;
+    const tokenRoom = (Math.max(this.spec.keySize, 8) + 7) & ~7;
+    const keysRoom = (minimumEntries * this.spec.keySize + 7) & ~7;
+    const buffer: BatchBuffer = {
+      memory: new NativeMemory(tokenRoom + keysRoom + minimumEntries * this.userValueSize),
+      entries: minimumEntries,
+      keysAt: tokenRoom,
+      valuesAt: tokenRoom + keysRoom,
+    };
+    this.batchBuffer = buffer;
+    return buffer;
+  }
+
+  /**
+   * Reads all entries by a batch command; undefined when this kernel has none for this map. Entries of one hash bucket come in
+   * one piece under its lock (`__htab_map_lookup_and_delete_batch`), so none comes twice however the map changes meanwhile.
+   */
+  private readBatches(command: number): EntryChunk[] | undefined {
+    if (this.hasBatch === false || !batchTypes.has(this.spec.type)) return undefined;
+    const { keySize, maxEntries } = this.spec;
+    const fitting = Math.max(64, Math.floor(BATCH_BYTES / (keySize + this.userValueSize)));
+    let buffer = this.batch(Math.max(1, Math.min(BATCH_ENTRIES, fitting, maxEntries)));
+    const { view, address } = this.memory;
+    const chunks: EntryChunk[] = [];
+    for (let first = true; ;) {
+      const base = buffer.memory.address;
+      setU64(view, MapBatchAttr.IN_BATCH, first ? 0 : base);
+      setU64(view, MapBatchAttr.OUT_BATCH, base);
+      setU64(view, MapBatchAttr.KEYS, base + buffer.keysAt);
+      setU64(view, MapBatchAttr.VALUES, base + buffer.valuesAt);
+      view.setUint32(MapBatchAttr.COUNT, buffer.entries, true);
+      view.setUint32(MapBatchAttr.MAP_FD, this.fd.value, true);
+      setU64(view, MapBatchAttr.ELEM_FLAGS, 0);
+      setU64(view, MapBatchAttr.FLAGS, 0);
+      const result = bpfSyscall(command, address, MapBatchAttr.SIZE);
+      if (result === -Errno.ENOSPC) {
+        // One bucket holds more than the whole buffer; the token must move along.
+        const token = buffer.memory.bytes.slice(0, buffer.keysAt);
+        buffer = this.batch(buffer.entries * 2);
+        buffer.memory.bytes.set(token);
+        continue;
+      }
+      if (result < 0 && result !== -Errno.ENOENT) {
+        if (first && noBatchErrnos.has(-result)) {
+          this.hasBatch = false;
+          return undefined;
+        }
+        throw this.failure(command, result);
+      }
+      this.hasBatch = true;
+      const count = view.getUint32(MapBatchAttr.COUNT, true);
+      if (count > 0) {
+        const { bytes } = buffer.memory;
+        chunks.push({
+          count,
+          keys: bytes.slice(buffer.keysAt, buffer.keysAt + count * keySize),
+          values: bytes.slice(buffer.valuesAt, buffer.valuesAt + count * this.userValueSize),
+        });
+      }
+      if (result === -Errno.ENOENT) return chunks;
+      first = false;
+    }
+  }
+
+  /**
+   * Key after key. When the key that iteration stands on is deleted meanwhile, the kernel starts over from the first; keys seen
+   * before are then passed over, and a map that changes faster than it can be read ends after a bounded number of steps.
+   */
+  private readOneByOne(): EntryChunk[] {
+    const { bytes, view, address } = this.memory;
+    const { keySize } = this.spec;
+    const seen = new Set<string>();
+    const keys: Uint8Array[] = [];
+    const values: Uint8Array[] = [];
+    const mostSteps = this.spec.maxEntries * 4 + 1024;
+    for (let step = 0; step < mostSteps; step++) {
+      view.setUint32(MapElemAttr.MAP_FD, this.fd.value, true);
+      view.setUint32(MapElemAttr.MAP_FD + 4, 0, true);
+      setU64(view, MapElemAttr.KEY, step === 0 ? 0 : address + this.keyAt);
+      setU64(view, MapElemAttr.VALUE, address + this.nextKeyAt);
+      setU64(view, MapElemAttr.FLAGS, 0);
+      const result = bpfSyscall(BpfCmd.MAP_GET_NEXT_KEY, address, MapElemAttr.SIZE);
+      if (result === -Errno.ENOENT) break;
+      if (result < 0) throw this.failure(BpfCmd.MAP_GET_NEXT_KEY, result);
+      bytes.copyWithin(this.keyAt, this.nextKeyAt, this.nextKeyAt + keySize);
+      const key = bytes.slice(this.keyAt, this.keyAt + keySize);
+      const name = Buffer.from(key.buffer).toString("latin1");
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const value = this.lookup(key);
+      if (value === undefined) continue;
+      keys.push(key);
+      values.push(value);
+    }
+    return keys.length === 0 ? [] : [{ count: keys.length, keys: joined(keys), values: joined(values) }];
+  }
+
+  close(): void {
+    if (this.fd.isClosed) return;
+    this.fd.close();
+    this.memory.free();
+    this.batchBuffer?.memory.free();
+    this.batchBuffer = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.length * (pieces[0]?.length ?? 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}

@@ -1,0 +1,135 @@
+/**
+ * Reads a ring buffer map in place. The kernel maps the data twice in a row (kernel/bpf/ringbuf.c), so a record that wraps is
+ * contiguous; the consumer's position is stored once a batch, in one atomic store that also orders our reads before it.
+ */
+import { SkepError } from "../../base/index.ts";
+import { MapType, RingbufHeader } from "../../isa/index.ts";
+import type { RecordHandler, RingReader } from "../kernel.ts";
+import { type OwnedFd, duplicateFd } from "./fd.ts";
+import type { LinuxMap } from "./maps.ts";
+import { blankMemory, mapMemory } from "./memory.ts";
+import { Mmap, type PollHandle, pageSize, pollReadable, viewMemory } from "./sys.ts";
+
+/** Reader of a `BPF_MAP_TYPE_RINGBUF`. One reader a map: readers would share, and move, one position. */
+export class LinuxRingReader implements RingReader {
+  private readonly name: string;
+  /** Of our own, so that waiting and mapping outlive the map's owner. */
+  private readonly fd: OwnedFd;
+  private readonly consumerAddress: number;
+  private readonly producerAddress: number;
+  /** Bytes of the producer's page and the doubled data. */
+  private readonly producerSize: number;
+  private readonly mask: number;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private readonly headers: Int32Array;
+  private readonly consumer: BigInt64Array;
+  private readonly producer: BigInt64Array;
+  private readonly polls = new Set<PollHandle>();
+  private position: number;
+  private closed = false;
+
+  constructor(map: LinuxMap) {
+    if (map.spec.type !== MapType.RINGBUF) {
+      throw new TypeError(`map ${map.spec.name}: type ${map.spec.type} is no ring buffer (${MapType.RINGBUF})`);
+    }
+    this.name = map.spec.name;
+    const size = map.spec.maxEntries;
+    const page = pageSize();
+    this.fd = duplicateFd(map.fd, `reader of map ${map.spec.name}`);
+    const fd = this.fd.value;
+    this.mask = size - 1;
+    this.producerSize = page + 2 * size;
+    this.consumerAddress = mapMemory(
+      `${map.spec.name}, consumer`,
+      page,
+      Mmap.PROT_READ | Mmap.PROT_WRITE,
+      Mmap.MAP_SHARED,
+      fd,
+      0,
+    );
+    this.producerAddress = mapMemory(
+      `${map.spec.name}, data`,
+      this.producerSize,
+      Mmap.PROT_READ,
+      Mmap.MAP_SHARED,
+      fd,
+      page,
+    );
+    this.consumer = new BigInt64Array(viewMemory(this.consumerAddress, 8));
+    const produced = viewMemory(this.producerAddress, this.producerSize);
+    this.producer = new BigInt64Array(produced, 0, 1);
+    this.bytes = new Uint8Array(produced, page);
+    this.view = new DataView(produced, page);
+    this.headers = new Int32Array(produced, page);
+    this.position = Number(Atomics.load(this.consumer, 0));
+  }
+
+  drain(handler: RecordHandler, limit: number = Infinity): number {
+    this.requireOpen();
+    const { bytes, view, headers, mask, consumer, producer } = this;
+    let handed = 0;
+    // After the position is stored the kernel may have written more without waking us, seeing the old position: look again.
+    for (let found = true; found && handed < limit;) {
+      found = false;
+      const end = Number(Atomics.load(producer, 0));
+      let position = this.position;
+      try {
+        while (position < end && handed < limit) {
+          const start = position & mask;
+          const header = Atomics.load(headers, start >> 2);
+          // The highest bit, so busy records are negative. What follows one waits for it: records come in the order of reservation.
+          if (header < 0) break;
+          const length = header & RingbufHeader.LENGTH_MASK;
+          position += (length + RingbufHeader.SIZE + 7) & ~7;
+          found = true;
+          if ((header & RingbufHeader.DISCARD_BIT) !== 0) continue;
+          handed++;
+          handler(bytes, view, start + RingbufHeader.SIZE, length);
+          if (this.closed) return handed;
+        }
+      } finally {
+        // The handler may have closed this reader: then there is nothing to store to.
+        if (position !== this.position && !this.closed) {
+          this.position = position;
+          Atomics.store(consumer, 0, BigInt(position));
+        }
+      }
+    }
+    return handed;
+  }
+
+  /** Bytes that wait to be read, headers included. */
+  get pendingBytes(): number {
+    this.requireOpen();
+    return Number(Atomics.load(this.producer, 0)) - this.position;
+  }
+
+  onReadable(callback: () => void): () => void {
+    this.requireOpen();
+    const poll = pollReadable(this.fd.value, callback);
+    this.polls.add(poll);
+    return () => {
+      if (this.polls.delete(poll)) poll.close();
+    };
+  }
+
+  private requireOpen(): void {
+    if (this.closed) throw new SkepError("closed", `ring reader of map ${this.name}: used after it was closed`);
+  }
+
+  /** Unmaps. Views that a handler kept then read zeros. The map may be closed before or after. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const poll of this.polls) poll.close();
+    this.polls.clear();
+    this.fd.close();
+    blankMemory(this.producerAddress, this.producerSize);
+    blankMemory(this.consumerAddress, pageSize());
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * The one seam to native code: system calls, mapped memory and readiness, through koffi. Nothing else imports koffi.
+ *
+ * koffi is loaded at the first call, not at import: a command that never touches the kernel must not pay for it. Its platform
+ * package is required directly, since koffi's own entry evaluates a probe of file names that costs 5 to 15 ms more.
+ *
+ * All arguments are plain numbers: user addresses are below 2^47 (2^52 with five-level tables, which mmap(2) only gives on
+ * request), so a double holds them and no BigInt is made per call. Memory that the kernel reads or writes is always mapped
+ * here: a JavaScript buffer whose address was handed over could be collected while the kernel still writes to it.
+ */
+import { createRequire } from "node:module";
+import { UnsupportedError } from "../../base/index.ts";
+import { Errno } from "./errno.ts";
+import { type SyscallNumbers, syscallNumbers } from "./syscall-numbers.ts";
+
+/** Calls native code with numbers, returns a number. */
+type NativeFunction = (...args: number[]) => number;
+
+/** What this file uses of koffi. */
+interface Koffi {
+  load(path: string | null): { func(name: string, result: string, args: readonly string[]): NativeFunction };
+  errno(): number;
+  view(address: bigint, size: number): ArrayBuffer;
+  readonly node: {
+    poll(
+      fd: number,
+      options: { readable?: boolean },
+      callback: (status: number) => void,
+    ): { close(): void; unref(): void };
+  };
+}
+
+interface Native {
+  readonly koffi: Koffi;
+  readonly numbers: SyscallNumbers;
+  /** syscall(2) with three and with six arguments. */
+  readonly call3: NativeFunction;
+  readonly call6: NativeFunction;
+  readonly pageSize: number;
+}
+
+let native: Native | undefined;
+
+function requireKoffi(): Koffi {
+  const require = createRequire(import.meta.url);
+  const platform = `@koromix/koffi-${process.platform}-${process.arch}`;
+  try {
+    return require(platform) as Koffi;
+  } catch {
+    // Installed where only koffi itself can see its platform package, or built from source.
+    try {
+      return require("koffi") as Koffi;
+    } catch (cause) {
+      const why = `koffi's native part ${platform} cannot be loaded (install without --omit=optional, or rebuild koffi)`;
+      throw new UnsupportedError("the running kernel", why, { cause });
+    }
+  }
+}
+
+function open(): Native {
+  const numbers = syscallNumbers[process.arch];
+  if (process.platform !== "linux" || numbers === undefined) {
+    const known = Object.keys(syscallNumbers).join(", ");
+    throw new UnsupportedError(
+      "the running kernel",
+      `this is ${process.platform} on ${process.arch}; needs Linux on ${known}`,
+    );
+  }
+  const koffi = requireKoffi();
+  const libc = koffi.load(null);
+  const word = "int64";
+  const opened: Native = {
+    koffi,
+    numbers,
+    call3: libc.func("syscall", word, [word, word, word, word]),
+    call6: libc.func("syscall", word, [word, word, word, word, word, word, word]),
+    pageSize: libc.func("getpagesize", "int", [])(),
+  };
+  native = opened;
+  return opened;
+}
+
+/** Loads koffi and declares the calls, or throws {@link UnsupportedError} with what is missing. Later calls cost nothing. */
+export function loadNative(): void {
+  if (native === undefined) open();
+}
+
+/** Bytes of a page. */
+export function pageSize(): number {
+  return (native ?? open()).pageSize;
+}
+
+/** Makes a system call of up to three arguments. Returns its result, or the negative errno. */
+export function syscall3(name: keyof SyscallNumbers, a: number, b = 0, c = 0): number {
+  const { koffi, numbers, call3 } = native ?? open();
+  const result = call3(numbers[name], a, b, c);
+  return result === -1 ? -koffi.errno() : result;
+}
+
+/** Makes a system call of up to six arguments. Returns its result, or the negative errno. */
+export function syscall6(name: keyof SyscallNumbers, a: number, b: number, c: number, d: number, e = 0, f = 0): number {
+  const { koffi, numbers, call6 } = native ?? open();
+  const result = call6(numbers[name], a, b, c, d, e, f);
+  return result === -1 ? -koffi.errno() : result;
+}
+
+/** bpf(2): command, address and size of the attributes. Returns its result, or the negative errno. EINTR is tried again. */
+export function bpfSyscall(command: number, attrAddress: number, attrSize: number): number {
+  const { koffi, numbers, call3 } = native ?? open();
+  for (;;) {
+    const result = call3(numbers.bpf, command, attrAddress, attrSize);
+    if (result !== -1) return result;
+    const errno = koffi.errno();
+    if (errno !== Errno.EINTR) return -errno;
+  }
+}
+
+/** Protection and flags of mmap(2), equal on all architectures named here. */
+export const Mmap = {
+  PROT_READ: 1,
+  PROT_WRITE: 2,
+  MAP_SHARED: 1,
+  MAP_PRIVATE: 2,
+  MAP_FIXED: 0x10,
+  MAP_ANONYMOUS: 0x20,
+  MAP_NORESERVE: 0x4000,
+} as const;
+
+/** A view of mapped memory. It does not keep the mapping: reading it after munmap(2) crashes the process. */
+export function viewMemory(address: number, size: number): ArrayBuffer {
+  return (native ?? open()).koffi.view(BigInt(address), size);
+}
+
+/** Waits for a descriptor on Node's event loop. */
+export interface PollHandle {
+  /** Stops waiting; nothing is called afterwards. Call it before the descriptor is closed. */
+  close(): void;
+}
+
+/** Handles in use: koffi stops polling without a word when its handle is collected. */
+const polling = new Set<object>();
+
+/**
+ * Calls back while a descriptor is readable (level-triggered), and keeps the process alive until closed.
+ *
+ * koffi calls straight from libuv, where neither promises go on nor an exception finds anyone; the callback is therefore
+ * run from an immediate, which comes right after in the same turn of the loop.
+ */
+export function pollReadable(fd: number, callback: () => void): PollHandle {
+  let closed = false;
+  const run = (): void => {
+    if (!closed) callback();
+  };
+  const handle = (native ?? open()).koffi.node.poll(fd, { readable: true }, () => void setImmediate(run));
+  polling.add(handle);
+  return {
+    close(): void {
+      if (closed) return;
+      closed = true;
+      polling.delete(handle);
+      handle.close();
+    },
+  };
+}

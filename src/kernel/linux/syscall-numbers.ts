@@ -1,0 +1,34 @@
+/** System call numbers of the architectures that Skep runs on, by Node's `process.arch`. */
+
+/** The calls that the Linux kernel room makes. */
+export interface SyscallNumbers {
+  readonly close: number;
+  readonly mmap: number;
+  readonly munmap: number;
+  readonly ioctl: number;
+  readonly read: number;
+  readonly fcntl: number;
+  readonly prlimit64: number;
+  readonly perf_event_open: number;
+  readonly bpf: number;
+}
+
+/** arm64 and riscv64 share the kernel's generic table (include/uapi/asm-generic/unistd.h). */
+const generic: SyscallNumbers = {
+  close: 57,
+  mmap: 222,
+  munmap: 215,
+  ioctl: 29,
+  read: 63,
+  fcntl: 25,
+  prlimit64: 261,
+  perf_event_open: 241,
+  bpf: 280,
+};
+
+/** Numbers by architecture. */
+export const syscallNumbers: Readonly<Record<string, SyscallNumbers>> = {
+  x64: { close: 3, mmap: 9, munmap: 11, ioctl: 16, read: 0, fcntl: 72, prlimit64: 302, perf_event_open: 298, bpf: 321 },
+  arm64: generic,
+  riscv64: generic,
+};
