@@ -4,7 +4,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe } from "vitest";
 
 /** A precondition of tests. */
-export type Need = keyof typeof checks;
+export type Need =
+  | "linux"
+  | "root"
+  | "bpf"
+  | "tracefs"
+  | "kprobes"
+  | "uprobes"
+  | "vmlinuxBtf"
+  | "bpftrace"
+  | "bpftool"
+  | "clang"
+  | "llvmObjdump";
 
 /** Effective capabilities of this process, as the bits of `CapEff`. */
 function capabilities(): bigint {
@@ -22,7 +33,7 @@ function tool(name: string, versionFlag: string, from: string): () => string | u
 }
 
 /** Each says what is missing, or undefined. */
-const checks = {
+const checks: Readonly<Record<Need, () => string | undefined>> = {
   linux: () => (process.platform === "linux" ? undefined : `needs Linux, this is ${process.platform}`),
   root: () => (process.getuid?.() === 0 ? undefined : "needs root"),
   bpf: () => ((capabilities() >> CAP_SYS_ADMIN) & 1n ? undefined : "needs CAP_SYS_ADMIN for bpf(2)"),
@@ -40,7 +51,7 @@ const checks = {
   bpftool: tool("bpftool", "version", "bpftool"),
   clang: tool("clang", "--version", "clang"),
   llvmObjdump: tool("llvm-objdump", "--version", "llvm"),
-} as const satisfies Record<string, () => string | undefined>;
+};
 
 const answers = new Map<Need, string | undefined>();
 

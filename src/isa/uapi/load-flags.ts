@@ -3,48 +3,48 @@
 /** `prog_flags` of `BPF_PROG_LOAD`. */
 export const ProgFlags = {
   /** The verifier demands aligned access, whatever the machine. */
-  STRICT_ALIGNMENT: 1 << 0,
+  STRICT_ALIGNMENT: 0x1,
   /** The verifier allows unaligned access, whatever the machine. */
-  ANY_ALIGNMENT: 1 << 1,
+  ANY_ALIGNMENT: 0x2,
   /** Upper halves of zero-extended registers are filled with random bits, for tests. */
-  TEST_RND_HI32: 1 << 2,
+  TEST_RND_HI32: 0x4,
   /** The verifier makes a state at every jump, for tests. */
-  TEST_STATE_FREQ: 1 << 3,
+  TEST_STATE_FREQ: 0x8,
   /** The program may sleep (Linux 5.10). */
-  SLEEPABLE: 1 << 4,
+  SLEEPABLE: 0x10,
   /** XDP: understands packets in several buffers (Linux 5.18). */
-  XDP_HAS_FRAGS: 1 << 5,
+  XDP_HAS_FRAGS: 0x20,
   /** XDP: bound to a device, so that its metadata kfuncs work (Linux 6.3). */
-  XDP_DEV_BOUND_ONLY: 1 << 6,
+  XDP_DEV_BOUND_ONLY: 0x40,
   /** Broken invariants of register bounds are an error, for tests (Linux 6.8). */
-  TEST_REG_INVARIANTS: 1 << 7,
+  TEST_REG_INVARIANTS: 0x80,
   /** `prog_token_fd` of the attributes is valid (Linux 6.9). */
-  TOKEN_FD: 1 << 16,
+  TOKEN_FD: 0x10000,
 } as const;
 
 /** `attach_flags` of `BPF_PROG_ATTACH` and `flags` of `BPF_LINK_CREATE`. */
 export const AttachFlags = {
-  ALLOW_OVERRIDE: 1 << 0,
-  ALLOW_MULTI: 1 << 1,
-  REPLACE: 1 << 2,
-  BEFORE: 1 << 3,
-  AFTER: 1 << 4,
-  ID: 1 << 5,
+  ALLOW_OVERRIDE: 0x1,
+  ALLOW_MULTI: 0x2,
+  REPLACE: 0x4,
+  BEFORE: 0x8,
+  AFTER: 0x10,
+  ID: 0x20,
   /** Cgroups: run before the programs of child cgroups (Linux 6.15). */
-  PREORDER: 1 << 6,
-  LINK: 1 << 13,
+  PREORDER: 0x40,
+  LINK: 0x2000,
 } as const;
 
 /** `query_flags` of `BPF_PROG_QUERY`. */
-export const QueryFlags = { EFFECTIVE: 1 << 0 } as const;
+export const QueryFlags = { EFFECTIVE: 0x1 } as const;
 
 /** `flags` of `BPF_PROG_TEST_RUN`. */
-export const TestRunFlags = { ON_CPU: 1 << 0, XDP_LIVE_FRAMES: 1 << 1, SKB_CHECKSUM_COMPLETE: 1 << 2 } as const;
+export const TestRunFlags = { ON_CPU: 0x1, XDP_LIVE_FRAMES: 0x2, SKB_CHECKSUM_COMPLETE: 0x4 } as const;
 
 /** `kprobe_multi.flags` and `uprobe_multi.flags` of `BPF_LINK_CREATE`. */
 export const ProbeMultiFlags = {
   /** Runs when the function returns. */
-  RETURN: 1 << 0,
+  RETURN: 0x1,
 } as const;
 
 /** `log_level` of `BPF_PROG_LOAD` and `BPF_BTF_LOAD`. */

@@ -3,43 +3,43 @@
 /** `map_flags` of `BPF_MAP_CREATE`. */
 export const MapFlags = {
   /** Hash maps: allocate elements on insertion instead of all at once. */
-  NO_PREALLOC: 1 << 0,
+  NO_PREALLOC: 0x1,
   /** LRU maps: one LRU list a CPU. */
-  NO_COMMON_LRU: 1 << 1,
+  NO_COMMON_LRU: 0x2,
   /** `numa_node` of the attributes is valid. */
-  NUMA_NODE: 1 << 2,
+  NUMA_NODE: 0x4,
   /** User space may only read. */
-  RDONLY: 1 << 3,
+  RDONLY: 0x8,
   /** User space may only write. */
-  WRONLY: 1 << 4,
+  WRONLY: 0x10,
   /** Stack traces: store build id and offset instead of addresses. */
-  STACK_BUILD_ID: 1 << 5,
+  STACK_BUILD_ID: 0x20,
   /** Hash maps: a hash seed of zero, for tests. */
-  ZERO_SEED: 1 << 6,
+  ZERO_SEED: 0x40,
   /** Programs may only read. */
-  RDONLY_PROG: 1 << 7,
+  RDONLY_PROG: 0x80,
   /** Programs may only write. */
-  WRONLY_PROG: 1 << 8,
+  WRONLY_PROG: 0x100,
   /** Socket storage: copied to accepted sockets. */
-  CLONE: 1 << 9,
+  CLONE: 0x200,
   /** Arrays: values can be mapped with mmap(2). */
-  MMAPABLE: 1 << 10,
+  MMAPABLE: 0x400,
   /** Perf event arrays: events stay when the descriptor that set them is closed. */
-  PRESERVE_ELEMS: 1 << 11,
+  PRESERVE_ELEMS: 0x800,
   /** Inner arrays of a map of maps: sizes may differ. */
-  INNER_MAP: 1 << 12,
+  INNER_MAP: 0x1000,
   /** struct_ops maps: registered through a link. */
-  LINK: 1 << 13,
+  LINK: 0x2000,
   /** `path_fd` of the attributes is valid (`BPF_OBJ_PIN` and `BPF_OBJ_GET`, Linux 6.5). */
-  PATH_FD: 1 << 14,
+  PATH_FD: 0x4000,
   /** `value_type_btf_obj_fd` of the attributes is valid (Linux 6.9). */
-  VTYPE_BTF_OBJ_FD: 1 << 15,
+  VTYPE_BTF_OBJ_FD: 0x8000,
   /** `map_token_fd` of the attributes is valid (Linux 6.9). */
-  TOKEN_FD: 1 << 16,
+  TOKEN_FD: 0x10000,
   /** Arenas: SIGSEGV on access to a page that is not allocated (Linux 6.9). */
-  SEGV_ON_FAULT: 1 << 17,
+  SEGV_ON_FAULT: 0x20000,
   /** Arenas: no conversion of kernel addresses to user addresses (Linux 6.9). */
-  NO_USER_CONV: 1 << 18,
+  NO_USER_CONV: 0x40000,
 } as const;
 
 /** `flags` of map update, from user space and from programs. */
@@ -66,17 +66,17 @@ export const PerfEventFlags = {
 export const StackFlags = {
   /** Number of frames to leave out, low eight bits. */
   SKIP_FIELD_MASK: 0xff,
-  USER_STACK: 1 << 8,
+  USER_STACK: 0x100,
   /** stackid only: compare hashes only. */
-  FAST_STACK_CMP: 1 << 9,
+  FAST_STACK_CMP: 0x200,
   /** stackid only: on a collision, the new stack replaces the old one. */
-  REUSE_STACKID: 1 << 10,
+  REUSE_STACKID: 0x400,
   /** get_stack only: build id and offset instead of addresses. */
-  USER_BUILD_ID: 1 << 11,
+  USER_BUILD_ID: 0x800,
 } as const;
 
 /** Flags of `bpf_ringbuf_output`, `bpf_ringbuf_submit` and `bpf_ringbuf_discard`. */
-export const RingbufFlags = { NO_WAKEUP: 1 << 0, FORCE_WAKEUP: 1 << 1 } as const;
+export const RingbufFlags = { NO_WAKEUP: 0x1, FORCE_WAKEUP: 0x2 } as const;
 
 /** What `bpf_ringbuf_query` answers. */
 export const RingbufQuery = { AVAIL_DATA: 0, RING_SIZE: 1, CONS_POS: 2, PROD_POS: 3 } as const;
