@@ -64,8 +64,10 @@ export class FunctionBuilder {
   private at: Position | null = null;
 
   constructor(module: Module, options: FunctionOptions) {
-    if (module.funcs.some((f) => f.name === options.name)) throw new RangeError(`function ${options.name}: declared twice`);
-    if (options.params.length > 5) throw new RangeError(`function ${options.name}: ${options.params.length} parameters, registers hold 5`);
+    if (module.funcs.some((f) => f.name === options.name))
+      throw new RangeError(`function ${options.name}: declared twice`);
+    if (options.params.length > 5)
+      throw new RangeError(`function ${options.name}: ${options.params.length} parameters, registers hold 5`);
     this.module = module;
     this.func = {
       name: options.name,
@@ -126,7 +128,16 @@ export class FunctionBuilder {
   private append(op: Op, type: IrType, args: Value[], rest: Partial<Inst> = {}): Inst {
     // Code after a terminator is dead; it goes to a block without predecessors, which the first pass removes.
     if (this.terminated) this.current = this.block("dead");
-    const inst: Inst = { kind: "inst", id: this.func.nextInst++, op, type, args, block: this.current, position: this.at, ...rest };
+    const inst: Inst = {
+      kind: "inst",
+      id: this.func.nextInst++,
+      op,
+      type,
+      args,
+      block: this.current,
+      position: this.at,
+      ...rest,
+    };
     this.current.insts.push(inst);
     return inst;
   }
@@ -136,7 +147,8 @@ export class FunctionBuilder {
   }
 
   binary(op: BinaryOp, a: Value, b: Value): Inst {
-    if (a.type !== b.type || (a.type !== "i32" && a.type !== "i64")) throw new TypeError(`${op}: operands ${a.type} and ${b.type}`);
+    if (a.type !== b.type || (a.type !== "i32" && a.type !== "i64"))
+      throw new TypeError(`${op}: operands ${a.type} and ${b.type}`);
     return this.append(op, a.type, [a, b]);
   }
   icmp(predicate: Predicate, a: Value, b: Value): Inst {
@@ -144,7 +156,8 @@ export class FunctionBuilder {
     return this.append("icmp", "i1", [a, b], { predicate });
   }
   select(condition: Value, a: Value, b: Value): Inst {
-    if (condition.type !== "i1" || a.type !== b.type) throw new TypeError(`select: ${condition.type}, ${a.type}, ${b.type}`);
+    if (condition.type !== "i1" || a.type !== b.type)
+      throw new TypeError(`select: ${condition.type}, ${a.type}, ${b.type}`);
     return this.append("select", a.type, [condition, a, b]);
   }
   zext(a: Value, bits: 1 | 8 | 16 | 32, type: "i32" | "i64" = "i64"): Inst {
@@ -180,7 +193,11 @@ export class FunctionBuilder {
     entry.insts.splice(at, 0, inst);
     return inst;
   }
-  load(pointer: Value, bits: MemBits, options: { offset?: number; signed?: boolean; type?: IrType; faultable?: boolean; volatile?: boolean } = {}): Inst {
+  load(
+    pointer: Value,
+    bits: MemBits,
+    options: { offset?: number; signed?: boolean; type?: IrType; faultable?: boolean; volatile?: boolean } = {},
+  ): Inst {
     this.wantPointer("load", pointer);
     const { type = "i64", ...rest } = options;
     return this.append("load", type, [pointer], { bits, offset: rest.offset ?? 0, ...flags(rest) });
@@ -190,7 +207,13 @@ export class FunctionBuilder {
     return this.append("store", "void", [pointer, value], { bits, offset: options.offset ?? 0, ...flags(options) });
   }
   /** Atomic read-modify-write; with `fetch` (always for xchg, cmpxchg) the result is the old value. */
-  atomic(atomic: AtomicOp, pointer: Value, operands: Value[], bits: 32 | 64, options: { offset?: number; fetch?: boolean } = {}): Inst {
+  atomic(
+    atomic: AtomicOp,
+    pointer: Value,
+    operands: Value[],
+    bits: 32 | 64,
+    options: { offset?: number; fetch?: boolean } = {},
+  ): Inst {
     this.wantPointer("atomic", pointer);
     const fetch = options.fetch === true || atomic === "xchg" || atomic === "cmpxchg";
     return this.append("atomic", fetch ? (bits === 32 ? "i32" : "i64") : "void", [pointer, ...operands], {
@@ -207,7 +230,11 @@ export class FunctionBuilder {
   memcpy(to: Value, from: Value, size: number, options: { offset?: number; fromOffset?: number } = {}): Inst {
     this.wantPointer("memcpy", to);
     this.wantPointer("memcpy", from);
-    return this.append("memcpy", "void", [to, from], { size, offset: options.offset ?? 0, fromOffset: options.fromOffset ?? 0 });
+    return this.append("memcpy", "void", [to, from], {
+      size,
+      offset: options.offset ?? 0,
+      fromOffset: options.fromOffset ?? 0,
+    });
   }
   ptradd(pointer: Value, offset: Value | number): Value {
     this.wantPointer("ptradd", pointer);
@@ -256,7 +283,14 @@ export class FunctionBuilder {
   }
   branch(condition: Value, then: Block, otherwise: Block, likely?: "then" | "else"): void {
     if (condition.type !== "i1") throw new TypeError(`branch: condition is ${condition.type}, not i1`);
-    this.terminate({ kind: "branch", condition, then, else: otherwise, position: this.at, ...(likely ? { likely } : {}) });
+    this.terminate({
+      kind: "branch",
+      condition,
+      then,
+      else: otherwise,
+      position: this.at,
+      ...(likely ? { likely } : {}),
+    });
   }
   maygoto(body: Block, exit: Block): void {
     this.terminate({ kind: "maygoto", body, exit, position: this.at });

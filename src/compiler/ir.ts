@@ -38,7 +38,20 @@ export interface Param {
 export type Value = Const | Param | Inst;
 
 /** Two-operand integer operations on i32 or i64, both operands and result of one type. Shifts use the low 5 or 6 bits of the amount; division by zero gives 0 and remainder by zero the dividend (RFC 9669 section 4.1). */
-export type BinaryOp = "add" | "sub" | "mul" | "udiv" | "sdiv" | "urem" | "srem" | "and" | "or" | "xor" | "shl" | "lshr" | "ashr";
+export type BinaryOp =
+  | "add"
+  | "sub"
+  | "mul"
+  | "udiv"
+  | "sdiv"
+  | "urem"
+  | "srem"
+  | "and"
+  | "or"
+  | "xor"
+  | "shl"
+  | "lshr"
+  | "ashr";
 
 /** Comparison predicates. Pointers compare with `eq` and `ne` (and unsigned order for packet bounds). */
 export type Predicate = "eq" | "ne" | "ult" | "ule" | "ugt" | "uge" | "slt" | "sle" | "sgt" | "sge";

@@ -31,7 +31,9 @@ export type Relocation =
   /** The map's file descriptor (`BPF_PSEUDO_MAP_FD`). */
   | { readonly kind: "map"; readonly insnIndex: number; readonly map: string }
   /** Address of the byte `offset` of the map's first value (`BPF_PSEUDO_MAP_VALUE`). */
-  | { readonly kind: "map-value"; readonly insnIndex: number; readonly map: string; readonly offset: number };
+  | { readonly kind: "map-value"; readonly insnIndex: number; readonly map: string; readonly offset: number }
+  /** A kernel function by name: `imm` becomes its BTF id, `off` the index of its module's BTF (0 for vmlinux). */
+  | { readonly kind: "kfunc"; readonly insnIndex: number; readonly name: string };
 
 /** A program as it will be loaded, subprograms appended to its main function. */
 export interface ProgramSpec {

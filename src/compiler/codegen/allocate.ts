@@ -1,0 +1,446 @@
+/**
+ * Register allocation: iterated register coalescing (George and Appel, 1996) over r0 to r9.
+ * Calls write r0 to r5, so that values alive across them can only have r6 to r9; what finds no register lives in the frame, or is made
+ * anew where that is cheaper. Physical registers are nodes 0 to 9 of the interference graph.
+ */
+import { SkepError } from "../../base/index.ts";
+import { liveness } from "./liveness.ts";
+import { Bpf, defsOf, FP, isMove, termUses, usesOf } from "./machine.ts";
+import type { FrameObject, MFunc, MInst, Reg } from "./machine.ts";
+
+/** Number of colours. */
+const K = 10;
+/** Registers that calls destroy come first: using them costs nothing, those the callee keeps cost a push in the JIT's prologue. */
+const COLOUR_ORDER: readonly Reg[] = [1, 2, 3, 4, 5, 0, 6, 7, 8, 9];
+
+/** A square bit matrix, or a set when the matrix would be too large. */
+class PairSet {
+  private readonly size: number;
+  private readonly bits: Uint32Array | null;
+  private readonly pairs = new Set<number>();
+
+  constructor(size: number) {
+    this.size = size;
+    this.bits = size <= 2048 ? new Uint32Array(((size * size) >>> 5) + 1) : null;
+  }
+  has(a: number, b: number): boolean {
+    const i = a * this.size + b;
+    return this.bits ? (this.bits[i >>> 5]! & (1 << (i & 31))) !== 0 : this.pairs.has(i);
+  }
+  add(a: number, b: number): void {
+    const i = a * this.size + b;
+    if (this.bits) this.bits[i >>> 5]! |= 1 << (i & 31);
+    else this.pairs.add(i);
+  }
+}
+
+type MoveState = "active" | "worklist" | "done";
+
+interface Move {
+  readonly dst: Reg;
+  readonly src: Reg;
+  readonly weight: number;
+  state: MoveState;
+}
+
+/** Gives every virtual register of a function a physical one, rewriting the code; spilled ones get frame objects. */
+export function allocateRegisters(func: MFunc): void {
+  const unspillable = new Set<Reg>();
+  for (let round = 0; round < 40; round++) {
+    const graph = new Graph(func, unspillable);
+    const spilled = graph.colour();
+    if (spilled.length === 0) return graph.assign();
+    spill(func, spilled, unspillable, graph);
+  }
+  throw new SkepError("compiler", `function ${func.name}: register allocation did not settle`);
+}
+
+class Graph {
+  private readonly func: MFunc;
+  private readonly count: number;
+  private readonly adjacent: PairSet;
+  private readonly neighbours: Reg[][];
+  private readonly degree: Int32Array;
+  private readonly moves: Move[] = [];
+  private readonly movesOf: number[][];
+  private readonly cost: Float64Array;
+  private readonly alias: Int32Array;
+  readonly colourOf: Int32Array;
+  private readonly present = new Set<Reg>();
+  private readonly unspillable: ReadonlySet<Reg>;
+
+  private readonly simplifyList = new Set<Reg>();
+  private readonly freezeList = new Set<Reg>();
+  private readonly spillList = new Set<Reg>();
+  private readonly moveList: number[] = [];
+  private readonly removed = new Set<Reg>();
+  private readonly coalesced = new Set<Reg>();
+  private readonly stack: Reg[] = [];
+
+  constructor(func: MFunc, unspillable: ReadonlySet<Reg>) {
+    this.func = func;
+    this.unspillable = unspillable;
+    this.count = func.nextReg;
+    this.adjacent = new PairSet(this.count);
+    this.neighbours = Array.from({ length: this.count }, () => []);
+    this.movesOf = Array.from({ length: this.count }, () => []);
+    this.degree = new Int32Array(this.count);
+    this.cost = new Float64Array(this.count);
+    this.alias = new Int32Array(this.count);
+    this.colourOf = new Int32Array(this.count).fill(-1);
+    for (let r = 0; r < K; r++) {
+      this.colourOf[r] = r;
+      this.degree[r] = 1 << 28;
+    }
+    this.build();
+  }
+
+  private build(): void {
+    const { liveOut } = liveness(this.func);
+    for (const block of this.func.blocks) {
+      const weight = 8 ** Math.min(block.depth, 6);
+      const live = liveOut(block);
+      const read = (r: Reg): void => {
+        live.add(r);
+        if (r >= K) this.touch(r, weight);
+      };
+      for (const r of termUses(block.term)) read(r);
+      for (let i = block.insts.length - 1; i >= 0; i--) {
+        const inst = block.insts[i]!;
+        const defs = defsOf(inst);
+        if (isMove(inst) && inst.dst !== inst.src) {
+          live.delete(inst.src);
+          const index = this.moves.length;
+          this.moves.push({ dst: inst.dst, src: inst.src, weight, state: "worklist" });
+          this.movesOf[inst.dst]!.push(index);
+          this.movesOf[inst.src]!.push(index);
+          this.moveList.push(index);
+        }
+        for (const d of defs) {
+          if (d >= K) this.touch(d, weight);
+          for (const l of live) this.addEdge(l, d);
+        }
+        if (defs.length > 1) for (const d of defs) for (const e of defs) this.addEdge(d, e);
+        for (const d of defs) live.delete(d);
+        for (const u of usesOf(inst)) read(u);
+      }
+    }
+  }
+
+  private touch(r: Reg, weight: number): void {
+    this.present.add(r);
+    this.cost[r]! += weight;
+  }
+
+  private addEdge(a: Reg, b: Reg): void {
+    if (a === b || a === FP || b === FP || this.adjacent.has(a, b)) return;
+    this.adjacent.add(a, b);
+    this.adjacent.add(b, a);
+    if (a >= K) {
+      this.neighbours[a]!.push(b);
+      this.degree[a]!++;
+    }
+    if (b >= K) {
+      this.neighbours[b]!.push(a);
+      this.degree[b]!++;
+    }
+  }
+
+  private current(r: Reg): Reg[] {
+    return this.neighbours[r]!.filter((n) => !this.removed.has(n) && !this.coalesced.has(n));
+  }
+
+  private liveMoves(r: Reg): number[] {
+    return this.movesOf[r]!.filter((m) => this.moves[m]!.state !== "done");
+  }
+
+  /** Runs the phases; returns registers that got no colour. */
+  colour(): Reg[] {
+    // Heavier moves first: what the inner loop would execute matters most.
+    this.moveList.sort((a, b) => this.moves[a]!.weight - this.moves[b]!.weight || b - a);
+    for (const r of this.present) {
+      if (r < K) continue;
+      if (this.degree[r]! >= K) this.spillList.add(r);
+      else if (this.liveMoves(r).length > 0) this.freezeList.add(r);
+      else this.simplifyList.add(r);
+    }
+    for (;;) {
+      const simple = first(this.simplifyList);
+      if (simple !== undefined) this.simplify(simple);
+      else if (this.moveList.length > 0) this.coalesce(this.moveList.pop()!);
+      else {
+        const frozen = first(this.freezeList);
+        if (frozen !== undefined) {
+          this.freezeList.delete(frozen);
+          this.simplifyList.add(frozen);
+          this.freezeMoves(frozen);
+        } else if (this.spillList.size > 0) this.selectSpill();
+        else break;
+      }
+    }
+    return this.pickColours();
+  }
+
+  private simplify(r: Reg): void {
+    this.simplifyList.delete(r);
+    const around = this.current(r);
+    this.stack.push(r);
+    this.removed.add(r);
+    for (const n of around) this.decrementDegree(n);
+  }
+
+  private decrementDegree(r: Reg): void {
+    if (r < K) return;
+    const degree = this.degree[r]!--;
+    if (degree !== K) return;
+    for (const n of [r, ...this.current(r)]) this.enableMoves(n);
+    this.spillList.delete(r);
+    if (this.liveMoves(r).length > 0) this.freezeList.add(r);
+    else this.simplifyList.add(r);
+  }
+
+  private enableMoves(r: Reg): void {
+    for (const m of this.movesOf[r]!) {
+      if (this.moves[m]!.state === "active") {
+        this.moves[m]!.state = "worklist";
+        this.moveList.push(m);
+      }
+    }
+  }
+
+  private find(r: Reg): Reg {
+    while (this.coalesced.has(r)) r = this.alias[r]!;
+    return r;
+  }
+
+  private addToWorklist(r: Reg): void {
+    if (r < K || this.liveMoves(r).length > 0 || this.degree[r]! >= K) return;
+    this.freezeList.delete(r);
+    this.simplifyList.add(r);
+  }
+
+  private coalesce(index: number): void {
+    const move = this.moves[index]!;
+    if (move.state !== "worklist") return;
+    let u = this.find(move.dst);
+    let v = this.find(move.src);
+    if (v < K) [u, v] = [v, u];
+    if (u === v) {
+      move.state = "done";
+      this.addToWorklist(u);
+    } else if (v < K || this.adjacent.has(u, v)) {
+      move.state = "done";
+      this.addToWorklist(u);
+      this.addToWorklist(v);
+    } else if (u < K ? this.georgeTest(u, v) : this.briggsTest(u, v)) {
+      move.state = "done";
+      this.combine(u, v);
+      this.addToWorklist(u);
+    } else move.state = "active";
+  }
+
+  private georgeTest(u: Reg, v: Reg): boolean {
+    return this.current(v).every((t) => t < K || this.degree[t]! < K || this.adjacent.has(t, u));
+  }
+
+  private briggsTest(u: Reg, v: Reg): boolean {
+    let high = 0;
+    const seen = new Set<Reg>();
+    for (const n of [...this.current(u), ...this.current(v)]) {
+      if (seen.has(n)) continue;
+      seen.add(n);
+      const both = n >= K && this.adjacent.has(n, u) && this.adjacent.has(n, v);
+      if (this.degree[n]! - (both ? 1 : 0) >= K) high++;
+    }
+    return high < K;
+  }
+
+  private combine(u: Reg, v: Reg): void {
+    this.freezeList.delete(v);
+    this.spillList.delete(v);
+    this.coalesced.add(v);
+    this.alias[v] = u;
+    this.cost[u]! += this.cost[v]!;
+    this.movesOf[u]!.push(...this.movesOf[v]!);
+    this.enableMoves(v);
+    for (const t of this.current(v)) {
+      this.addEdge(t, u);
+      this.decrementDegree(t);
+    }
+    if (u >= K && this.degree[u]! >= K && this.freezeList.delete(u)) this.spillList.add(u);
+  }
+
+  private freezeMoves(r: Reg): void {
+    for (const m of this.liveMoves(r)) {
+      const move = this.moves[m]!;
+      const a = this.find(move.dst);
+      const b = this.find(move.src);
+      const other = a === this.find(r) ? b : a;
+      move.state = "done";
+      if (
+        other >= K &&
+        this.liveMoves(other).length === 0 &&
+        this.degree[other]! < K &&
+        this.freezeList.delete(other)
+      ) {
+        this.simplifyList.add(other);
+      }
+    }
+  }
+
+  private selectSpill(): void {
+    let best: Reg = -1;
+    let bestScore = Infinity;
+    for (const r of this.spillList) {
+      let cost = this.cost[r]! / (this.degree[r]! + 1);
+      if (this.func.remat.has(r)) cost /= 4;
+      if (this.unspillable.has(r)) cost = 1e18;
+      if (cost < bestScore || best === -1) {
+        bestScore = cost;
+        best = r;
+      }
+    }
+    this.spillList.delete(best);
+    this.simplifyList.add(best);
+    this.freezeMoves(best);
+  }
+
+  private pickColours(): Reg[] {
+    const spilled: Reg[] = [];
+    while (this.stack.length > 0) {
+      const r = this.stack.pop()!;
+      const taken = new Set<number>();
+      for (const n of this.neighbours[r]!) {
+        const colour = this.colourOf[this.find(n)]!;
+        if (colour >= 0) taken.add(colour);
+      }
+      this.removed.delete(r);
+      // A colour that makes a move vanish after all is worth more than any order.
+      let colour = -1;
+      for (const m of this.movesOf[r]!) {
+        const { dst, src } = this.moves[m]!;
+        const other = this.find(dst) === r ? this.find(src) : this.find(dst);
+        const wanted = this.colourOf[other]!;
+        if (wanted >= 0 && !taken.has(wanted)) {
+          colour = wanted;
+          break;
+        }
+      }
+      if (colour === -1) colour = COLOUR_ORDER.find((c) => !taken.has(c)) ?? -1;
+      if (colour === -1) spilled.push(r);
+      else this.colourOf[r] = colour;
+    }
+    if (spilled.length === 0) for (const r of this.coalesced) this.colourOf[r] = this.colourOf[this.find(r)]!;
+    return spilled;
+  }
+
+  /** Registers merged with `r`, itself included. */
+  members(r: Reg): Reg[] {
+    return [r, ...[...this.coalesced].filter((c) => this.find(c) === r)];
+  }
+
+  /** True when two spilled registers are alive at one time. */
+  conflict(a: Reg, b: Reg): boolean {
+    // Edges of merged registers are asked one by one: those to nodes already taken out were not carried over.
+    return this.members(a).some((x) => this.members(b).some((y) => this.adjacent.has(x, y)));
+  }
+
+  /** Writes the colours into the code. */
+  assign(): void {
+    const of = (r: Reg): Reg => (r >= K && r !== FP ? this.colourOf[r]! : r);
+    for (const block of this.func.blocks) {
+      for (const inst of block.insts) {
+        if (inst.code === Bpf.CALL) continue;
+        if (inst.dst > FP) inst.dst = of(inst.dst);
+        if (inst.src > FP) inst.src = of(inst.src);
+      }
+      const t = block.term;
+      if (t.kind === "cond") {
+        if (t.dst > FP) t.dst = of(t.dst);
+        if (t.src > FP) t.src = of(t.src);
+      }
+      block.insts = block.insts.filter((i) => !(isMove(i) && i.dst === i.src));
+    }
+  }
+}
+
+function first(set: Set<Reg>): Reg | undefined {
+  for (const r of set) return r;
+  return undefined;
+}
+
+/** Puts registers into the frame: each use and each write gets a short-lived register of its own. */
+function spill(func: MFunc, spilled: readonly Reg[], unspillable: Set<Reg>, graph: Graph): void {
+  const slots = new Map<Reg, FrameObject | MInst>();
+  const shared: { slot: FrameObject; owners: Reg[] }[] = [];
+  for (const r of spilled) {
+    const members = graph.members(r);
+    const remat = members.length === 1 ? func.remat.get(r) : undefined;
+    let home: FrameObject | MInst;
+    if (remat) home = remat;
+    else {
+      let entry = shared.find((s) => s.owners.every((o) => !graph.conflict(o, r)));
+      if (!entry) {
+        const slot: FrameObject = { size: 8, align: 8, name: "spill", offset: 0 };
+        func.frame.push(slot);
+        shared.push((entry = { slot, owners: [] }));
+      }
+      entry.owners.push(r);
+      home = entry.slot;
+    }
+    for (const m of members) slots.set(m, home);
+  }
+  const isSlot = (home: FrameObject | MInst): home is FrameObject => "size" in home;
+  for (const block of func.blocks) {
+    const out: MInst[] = [];
+    const fetch = (r: Reg, position: MInst["position"]): Reg => {
+      const home = slots.get(r)!;
+      const temp = func.nextReg++;
+      unspillable.add(temp);
+      if (isSlot(home)) {
+        out.push({ code: Bpf.LDX | Bpf.MEM | Bpf.DW, dst: temp, src: FP, off: 0, imm: 0, frame: home, position });
+      } else out.push({ ...home, dst: temp, position });
+      return temp;
+    };
+    for (const inst of block.insts) {
+      const homeOfDst = slots.get(inst.dst);
+      if (homeOfDst && !isSlot(homeOfDst) && defsOf(inst).includes(inst.dst)) continue;
+      // A copy between spilled registers of one slot is nothing.
+      if (isMove(inst) && homeOfDst && homeOfDst === slots.get(inst.src)) continue;
+      const uses = usesOf(inst);
+      const defs = defsOf(inst);
+      const temps = new Map<Reg, Reg>();
+      for (const r of uses) if (slots.has(r) && !temps.has(r)) temps.set(r, fetch(r, inst.position));
+      const stores: [Reg, FrameObject][] = [];
+      for (const r of defs) {
+        const home = slots.get(r);
+        if (!home || !isSlot(home)) continue;
+        let temp = temps.get(r);
+        if (temp === undefined) {
+          temp = func.nextReg++;
+          unspillable.add(temp);
+          temps.set(r, temp);
+        }
+        stores.push([temp, home]);
+      }
+      if (inst.code !== Bpf.CALL) {
+        inst.dst = temps.get(inst.dst) ?? inst.dst;
+        inst.src = temps.get(inst.src) ?? inst.src;
+      }
+      out.push(inst);
+      for (const [temp, home] of stores) {
+        const code = Bpf.STX | Bpf.MEM | Bpf.DW;
+        out.push({ code, dst: FP, src: temp, off: 0, imm: 0, frame: home, position: inst.position });
+      }
+    }
+    const t = block.term;
+    if (t.kind === "cond") {
+      const uses = termUses(t);
+      const temps = new Map<Reg, Reg>();
+      for (const r of uses) if (slots.has(r) && !temps.has(r)) temps.set(r, fetch(r, block.position));
+      t.dst = temps.get(t.dst) ?? t.dst;
+      t.src = temps.get(t.src) ?? t.src;
+    }
+    block.insts = out;
+  }
+}

@@ -1,0 +1,160 @@
+/** The order of machine blocks: empty ones vanish, straight lines become one block, likely successors follow their branch. */
+import { Bpf, Jump, mSuccessors } from "./machine.ts";
+import type { MBlock, MFunc, MInst, MTerm } from "./machine.ts";
+
+function retargetAll(term: MTerm, map: (b: MBlock) => MBlock): void {
+  if (term.kind === "jump") term.target = map(term.target);
+  else if (term.kind === "cond") {
+    term.then = map(term.then);
+    term.else = map(term.else);
+  } else if (term.kind === "maygoto") {
+    term.body = map(term.body);
+    term.exit = map(term.exit);
+  }
+}
+
+function reachable(func: MFunc): Set<MBlock> {
+  const seen = new Set<MBlock>();
+  const work = [func.blocks[0]!];
+  for (let b = work.pop(); b; b = work.pop()) {
+    if (seen.has(b)) continue;
+    seen.add(b);
+    work.push(...mSuccessors(b.term));
+  }
+  return seen;
+}
+
+function predecessorCounts(blocks: Iterable<MBlock>): Map<MBlock, number> {
+  const count = new Map<MBlock, number>();
+  for (const b of blocks) for (const s of mSuccessors(b.term)) count.set(s, (count.get(s) ?? 0) + 1);
+  return count;
+}
+
+/** Simplifies the control flow of machine code after registers are assigned, and orders the blocks. */
+export function layOut(func: MFunc): void {
+  simplify(func);
+  mergeEqualEnds(func);
+  simplify(func);
+  func.blocks = place(func);
+}
+
+function simplify(func: MFunc): void {
+  for (let changed = true; changed;) {
+    changed = false;
+    const forward = (b: MBlock): MBlock => {
+      let at = b;
+      for (
+        let hops = 0;
+        hops < 64 && at.insts.length === 0 && at.term.kind === "jump" && at.term.target !== at;
+        hops++
+      ) {
+        at = at.term.target;
+      }
+      return at;
+    };
+    for (const b of func.blocks) {
+      retargetAll(b.term, (t) => {
+        const to = forward(t);
+        if (to !== t) changed = true;
+        return to;
+      });
+      const same =
+        (b.term.kind === "cond" && b.term.then === b.term.else) ||
+        (b.term.kind === "maygoto" && b.term.body === b.term.exit);
+      if (same) {
+        b.term = { kind: "jump", target: mSuccessors(b.term)[0]! };
+        changed = true;
+      }
+    }
+    const live = reachable(func);
+    func.blocks = func.blocks.filter((b) => live.has(b));
+    const preds = predecessorCounts(func.blocks);
+    const gone = new Set<MBlock>();
+    for (const b of func.blocks) {
+      if (gone.has(b)) continue;
+      while (b.term.kind === "jump") {
+        const next = b.term.target;
+        if (next === b || next === func.blocks[0] || preds.get(next) !== 1) break;
+        b.insts.push(...next.insts);
+        b.term = next.term;
+        b.position = next.position;
+        gone.add(next);
+        changed = true;
+      }
+    }
+    func.blocks = func.blocks.filter((b) => !gone.has(b));
+  }
+}
+
+/**
+ * Merges blocks that only set registers to constants and then end or go on alike: the many `return 0` of a program.
+ * Blocks that touch memory stay apart: the verifier refuses one instruction that is used with two kinds of pointers.
+ */
+function mergeEqualEnds(func: MFunc): void {
+  const ids = new Map(func.blocks.map((b, i) => [b, i]));
+  const seen = new Map<string, MBlock>();
+  const same = new Map<MBlock, MBlock>();
+  const constant = (i: MInst): boolean =>
+    ((i.code & 0xf7) === 0xb4 || (i.code & 0xf7) === 0xb7) && (i.code & Bpf.X) === 0;
+  for (const b of func.blocks) {
+    if (b === func.blocks[0] || b.term.kind === "cond" || b.term.kind === "maygoto") continue;
+    if (!b.insts.every(constant)) continue;
+    const end = b.term.kind === "jump" ? `j${ids.get(b.term.target)}` : "x";
+    const key = `${b.insts.map((i) => `${i.code},${i.dst},${i.imm}`).join(";")}|${end}`;
+    const known = seen.get(key);
+    if (known) same.set(b, known);
+    else seen.set(key, b);
+  }
+  if (same.size === 0) return;
+  for (const b of func.blocks) retargetAll(b.term, (t) => same.get(t) ?? t);
+}
+
+function place(func: MFunc): MBlock[] {
+  const out: MBlock[] = [];
+  const placed = new Set<MBlock>();
+  const pending: MBlock[] = [func.blocks[0]!];
+  const indegree = predecessorCounts(func.blocks);
+  for (;;) {
+    let b = pending.pop();
+    if (!b) break;
+    while (b && !placed.has(b)) {
+      placed.add(b);
+      out.push(b);
+      const t: MTerm = b.term;
+      let next: MBlock | undefined;
+      if (t.kind === "jump") {
+        // A block that many jump to waits for the last of them, so that one of the others falls into it.
+        next = t.target;
+      } else if (t.kind === "cond") {
+        const preferThen: boolean = t.likely === "then" || (t.likely !== "else" && prefersThen(t, placed, indegree));
+        next = preferThen ? t.then : t.else;
+        const other: MBlock = preferThen ? t.else : t.then;
+        if (placed.has(next)) next = other;
+        else pending.push(other);
+      } else if (t.kind === "maygoto") {
+        next = t.body;
+        pending.push(t.exit);
+      }
+      b = next && !placed.has(next) ? next : undefined;
+    }
+  }
+  return out;
+}
+
+/** Which side to fall into when nothing is known: not the one that ends the program, and not the join of the two. */
+function prefersThen(
+  t: Extract<MTerm, { kind: "cond" }>,
+  placed: ReadonlySet<MBlock>,
+  indegree: ReadonlyMap<MBlock, number>,
+): boolean {
+  if (placed.has(t.else)) return true;
+  if (placed.has(t.then)) return false;
+  // A bit test has no opposite: falling into its target would take a jump more.
+  if ((t.code & 0xf0) === Jump.SET) return false;
+  const ends = (b: MBlock): boolean => b.term.kind === "exit" && b.insts.length <= 2;
+  if (ends(t.else) !== ends(t.then)) return ends(t.else);
+  const leadsTo = (a: MBlock, b: MBlock): boolean => a.term.kind === "jump" && a.term.target === b;
+  if (leadsTo(t.then, t.else)) return true;
+  if (leadsTo(t.else, t.then)) return false;
+  return (indegree.get(t.else) ?? 0) > 1 && (indegree.get(t.then) ?? 0) === 1;
+}

@@ -1,0 +1,29 @@
+/** The compiler: intermediate representation, passes, code generation. */
+export { addMap, constant, createModule, FunctionBuilder, signedValue } from "./builder.ts";
+export type { FunctionOptions } from "./builder.ts";
+export { checkFunction, checkModule, IrError } from "./check.ts";
+export { compileModule, prepareModule } from "./compile.ts";
+export type { CompiledFunction, CompileOptions, OptimizeLevel } from "./compile.ts";
+export type {
+  AtomicOp,
+  BinaryOp,
+  Block,
+  Const,
+  Func,
+  Inst,
+  IrType,
+  MemBits,
+  Module,
+  Op,
+  Param,
+  Position,
+  Predicate,
+  ProgramDecl,
+  Terminator,
+  Value,
+} from "./ir.ts";
+export { parseModule } from "./parse.ts";
+export { printFunction, printInst, printModule } from "./print.ts";
+export { SCRATCH_MAP } from "./passes/scratch.ts";
+export { DEFAULT_TARGET, kernelTarget } from "./target.ts";
+export type { KernelTarget } from "./target.ts";
