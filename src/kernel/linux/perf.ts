@@ -24,7 +24,7 @@ export const PerfSoftware = {
 } as const;
 
 /** Bits of `sample_type`. */
-export const PerfSample = { RAW: 1 << 10 } as const;
+export const PerfSample = { RAW: 0x400 } as const;
 
 /** Offsets in `struct perf_event_attr`. */
 const PerfAttr = {
