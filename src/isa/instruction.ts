@@ -214,12 +214,8 @@ export function invalidReason(i: Insn): string | undefined {
   if (reserved & 4 && i.off !== 0) return `offset ${i.off} in an instruction that has none`;
   if (reserved & 8 && i.imm !== 0) return `immediate ${i.imm} in an instruction that has none`;
   if (i.dst > 10) return `destination register r${i.dst}, the last is r10`;
-  if (form === "ld-imm64")
-    return i.src > PseudoImm64.MAP_IDX_VALUE ? `unknown kind ${i.src} of 64-bit immediate` : undefined;
-  if (form === "call") {
-    if (i.src > PseudoCall.KFUNC) return `unknown kind ${i.src} of call`;
-    return i.src !== PseudoCall.KFUNC && i.off !== 0 ? `offset ${i.off} in a call that has none` : undefined;
-  }
+  if (form === "ld-imm64") return invalidImm64(i);
+  if (form === "call") return invalidCall(i);
   if (i.src > 10) return `source register r${i.src}, the last is r10`;
   if (form === "endian" || form === "bswap") {
     return i.imm === 16 || i.imm === 32 || i.imm === 64
@@ -232,6 +228,26 @@ export function invalidReason(i: Insn): string | undefined {
   }
   if (form === "alu-imm" || form === "alu-reg") return invalidAlu(i, form === "alu-reg");
   return undefined;
+}
+
+/** Kinds of 64-bit immediates whose second slot says something. */
+const TWO_PARTS: ReadonlySet<number> = new Set([
+  PseudoImm64.NONE,
+  PseudoImm64.MAP_VALUE,
+  PseudoImm64.MAP_IDX_VALUE,
+  PseudoImm64.BTF_ID,
+]);
+
+function invalidImm64(i: Insn): string | undefined {
+  if (i.src > PseudoImm64.MAP_IDX_VALUE) return `unknown kind ${i.src} of 64-bit immediate`;
+  const second = (i.imm64 ?? 0n) >> 32n;
+  return second !== 0n && !TWO_PARTS.has(i.src) ? `second immediate ${second} where there is only one` : undefined;
+}
+
+function invalidCall(i: Insn): string | undefined {
+  if (i.src > PseudoCall.KFUNC) return `unknown kind ${i.src} of call`;
+  if (i.src !== PseudoCall.LOCAL && i.imm < 0) return `call of number ${i.imm}`;
+  return i.src !== PseudoCall.KFUNC && i.off !== 0 ? `offset ${i.off} in a call that has none` : undefined;
 }
 
 function invalidAlu(i: Insn, register: boolean): string | undefined {

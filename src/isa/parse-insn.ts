@@ -154,7 +154,7 @@ function pointer(s: Scanner): Memory {
 }
 
 function noSign(s: Scanner, memory: Memory, start: number): Memory {
-  if (memory.signed) throw s.failureAt({ start, end: s.at }, "only loads extend a sign");
+  if (memory.signed) throw s.failureAt({ start, end: s.lastEnd }, "only loads extend a sign");
   return memory;
 }
 
@@ -341,9 +341,9 @@ function loadStatement(s: Scanner, dst: Register): ParsedInsn {
     for (const sign of ["*", ")", "skb", "["]) s.expect(sign);
     if (dst.number !== 0 || size === Size.DW) throw s.failureAt(dst, "packet loads take u8, u16 or u32 into r0");
     const register = optionalRegister(s);
-    const token = s.number();
+    // The kernel prints negative offsets as `r1 + -5`.
+    const token = s.take("+") || register === undefined ? expectNumber(s, "offset in the packet") : s.number();
     s.expect("]");
-    if (register === undefined && token === undefined) throw s.failure("offset in the packet expected");
     const imm = token === undefined ? 0 : immediate(s, token, false);
     return plain(Class.LD | (register === undefined ? Mode.ABS : Mode.IND) | size, 0, register?.number ?? 0, 0, imm);
   }

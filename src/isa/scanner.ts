@@ -28,12 +28,15 @@ export class Scanner {
   readonly start: number;
   readonly end: number;
   at: number;
+  /** Where the last thing taken ended, before the spaces after it. */
+  lastEnd: number;
 
   constructor(text: string, start: number, end: number) {
     this.text = text.slice(0, end);
     this.start = start;
     this.end = end;
     this.at = start;
+    this.lastEnd = start;
     this.skip();
   }
 
@@ -113,6 +116,7 @@ export class Scanner {
 
   private advance(length: number): void {
     this.at += length;
+    this.lastEnd = this.at;
     this.skip();
   }
 
