@@ -1,4 +1,4 @@
-/** BTF, the kernel's type information: read, look up, lay out, write. */
+/** BTF, the kernel's type information: read, look up, lay out, print, write. */
 export { BtfBuilder, btfIdentifier } from "./builder.ts";
 export type { BtfMemberSpec } from "./builder.ts";
 export { Btf } from "./btf.ts";
@@ -26,6 +26,8 @@ export {
   LINE_INFO_SIZE,
 } from "./program-info.ts";
 export type { FuncInfo, LineInfo } from "./program-info.ts";
+export { printBtfDeclaration, printBtfType } from "./print.ts";
+export { dumpBtfRaw, printBtfRaw } from "./raw.ts";
 export { BtfStrings } from "./strings.ts";
 export type {
   BtfArray,
