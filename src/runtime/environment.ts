@@ -1,0 +1,168 @@
+/** The running Linux as the front end asks about it. Nothing is read before it is asked for: most scripts ask for one thing. */
+import { statSync } from "node:fs";
+import { arch } from "node:os";
+import type { Btf } from "../btf/index.ts";
+import { UnsupportedError } from "../base/index.ts";
+import { hasKernelBtf, kernelBtf } from "../kernel/linux/kernel-btf.ts";
+import { kprobesMissing } from "../kernel/linux/diagnose.ts";
+import { machine } from "../kernel/linux/machine.ts";
+import { listTracepoints, tracefs, tracepointFormat } from "../kernel/linux/tracefs.ts";
+import type { Binary, TraceEnvironment, TracepointField, TracepointFormat } from "../lang/bpftrace/environment.ts";
+import { ElfBinary, resolveBinaryPaths } from "./binary.ts";
+import { readProcFile } from "./symbols/file.ts";
+import { Kallsyms } from "./symbols/kallsyms.ts";
+
+const FIELD = /^\tfield:(.*);\toffset:(\d+);\tsize:(\d+);\tsigned:(\d);$/gm;
+const ID = /^ID: (\d+)$/m;
+
+/** Parses a tracefs `format` file. */
+export function parseTracepointFormat(text: string): TracepointFormat {
+  const fields: TracepointField[] = [];
+  for (const [, declaration, offset, size, signed] of text.matchAll(FIELD)) {
+    // `char comm[16]` declares comm of type char[16]; a function pointer's name is inside its parentheses.
+    const match = /^(.*?)(\w+)(\[[^\]]*\])?$/.exec(declaration!.trim());
+    if (!match) continue;
+    fields.push({
+      ctype: match[1]!.trim() + (match[3] ?? ""),
+      name: match[2]!,
+      byteOffset: Number(offset),
+      size: Number(size),
+      signed: signed === "1",
+    });
+  }
+  return { id: Number(ID.exec(text)?.[1] ?? 0), fields };
+}
+
+/** Options of {@link LinuxEnvironment}. */
+export interface LinuxEnvironmentOptions {
+  /** `$1 ...` */
+  readonly positional?: readonly string[];
+  /** `-p`, or the pid of `-c`. */
+  readonly pid?: number;
+  /** Where `BPFTRACE_*` is looked up. */
+  readonly variables?: Readonly<Record<string, string | undefined>>;
+}
+
+/** The machine that this process runs on. */
+export class LinuxEnvironment implements TraceEnvironment {
+  readonly arch: "x86_64" | "aarch64";
+  readonly positional: readonly string[];
+  declare readonly pid?: number;
+  readonly config: ReadonlyMap<string, string>;
+  private tracepointList: readonly string[] | undefined;
+  private readonly formats = new Map<string, TracepointFormat | undefined>();
+  private functionList: readonly string[] | null | undefined;
+  private symbols: Kallsyms | null | undefined;
+  private readonly binaryCache = new Map<string, readonly Binary[]>();
+
+  /** Throws UnsupportedError on a processor that programs cannot be compiled for. */
+  constructor(options: LinuxEnvironmentOptions = {}) {
+    const machineArch = arch();
+    if (machineArch !== "x64" && machineArch !== "arm64") {
+      throw new UnsupportedError("processor", `${machineArch}: x86-64 and arm64 are supported`);
+    }
+    this.arch = machineArch === "x64" ? "x86_64" : "aarch64";
+    this.positional = options.positional ?? [];
+    if (options.pid !== undefined) this.pid = options.pid;
+    const config = new Map<string, string>();
+    for (const [name, value] of Object.entries(options.variables ?? process.env)) {
+      if (name.startsWith("BPFTRACE_") && value !== undefined) {
+        config.set(name.slice("BPFTRACE_".length).toLowerCase(), value);
+      }
+    }
+    this.config = config;
+  }
+
+  get kernelVersion(): readonly [number, number, number] {
+    return machine.kernelVersion;
+  }
+
+  get btf(): Btf | null {
+    return hasKernelBtf() ? kernelBtf() : null;
+  }
+
+  get possibleCpus(): number {
+    return machine.possibleCpus.length;
+  }
+
+  tracepoints(): readonly string[] {
+    this.tracepointList ??= listTracepoints().map(({ category, name }) => `${category}:${name}`);
+    return this.tracepointList;
+  }
+
+  tracepointFormat(category: string, name: string): TracepointFormat | undefined {
+    const key = `${category}:${name}`;
+    if (!this.formats.has(key)) this.formats.set(key, this.readFormat(category, name));
+    return this.formats.get(key);
+  }
+
+  private readFormat(category: string, name: string): TracepointFormat | undefined {
+    if (category.includes("/") || name.includes("/")) return undefined;
+    const bytes = readProcFile(`${tracefs()}/events/${category}/${name}/format`, 4096);
+    if (bytes) return parseTracepointFormat(new TextDecoder().decode(bytes));
+    // Distinguishes an event that is missing from one that this user may not read.
+    if (!this.tracepoints().includes(key(category, name))) return undefined;
+    return parseTracepointFormat(tracepointFormat(category, name));
+  }
+
+  kernelFunctions(): readonly string[] | null {
+    this.functionList ??= this.readKernelFunctions();
+    return this.functionList;
+  }
+
+  /** What ftrace says can be probed; without it, the functions of the kernel's symbols. */
+  private readKernelFunctions(): readonly string[] | null {
+    let list: Uint8Array | undefined;
+    try {
+      list = readProcFile(`${tracefs()}/available_filter_functions`, 4 << 20);
+    } catch {
+      list = undefined;
+    }
+    const names = list
+      ? new TextDecoder()
+          .decode(list)
+          .split("\n")
+          .map((line) => line.split(/[ \t]/, 1)[0]!)
+      : this.kallsyms?.functionNames();
+    if (!names || names.length === 0) return null;
+    return [...new Set(names)].filter((name) => /^[A-Za-z_][\w.]*$/.test(name)).sort();
+  }
+
+  private get kallsyms(): Kallsyms | null {
+    if (this.symbols === undefined) this.symbols = Kallsyms.read();
+    return this.symbols;
+  }
+
+  get kprobeProblem(): string | null {
+    return kprobesMissing() ?? null;
+  }
+
+  kernelSymbol(name: string): bigint | undefined {
+    return this.kallsyms?.find(name);
+  }
+
+  binaries(pattern: string, pid?: number): readonly Binary[] {
+    const cacheKey = `${pid ?? ""} ${pattern}`;
+    let found = this.binaryCache.get(cacheKey);
+    if (!found) {
+      found = resolveBinaryPaths(pattern, { arch: this.arch, pid })
+        .map((path) => new ElfBinary(path))
+        .filter((binary) => binary.isElf);
+      this.binaryCache.set(cacheKey, found);
+    }
+    return found;
+  }
+
+  cgroupId(path: string): bigint | undefined {
+    try {
+      // Since Linux 5.5 a cgroup's id is the number of its directory's inode.
+      return statSync(path, { bigint: true }).ino;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function key(category: string, name: string): string {
+  return `${category}:${name}`;
+}

@@ -1,0 +1,135 @@
+/** Addresses to names as bpftrace prints them: kernel and user space, with caches for stacks that come again and again. */
+import { Kallsyms } from "./kallsyms.ts";
+import { Module } from "./module.ts";
+import { PerfMap } from "./perf-map.ts";
+import { findMapping, mappedFilePath, readMaps, readProcessMemory } from "./process.ts";
+import type { Mapping } from "./process.ts";
+
+/** How a name is shown; the place where C++ and Rust names would be demangled. */
+export type NameStyle = (name: string) => string;
+
+interface Process {
+  mappings: readonly Mapping[];
+  /** When the mappings were read, in milliseconds of `performance.now()`: an unknown address makes them be read again, but not each time. */
+  readAtMs: number;
+  readonly perfMap: PerfMap;
+  /** By address and style. */
+  readonly names: Map<string, string>;
+}
+
+/** Mappings are read again for an unknown address at most this often. */
+const REFRESH_MS = 500;
+/** Above this many names a process' cache starts anew. */
+const MAX_NAMES = 100_000;
+
+/** Resolves addresses; one a run. */
+export class Symbolizer {
+  private kernel: Kallsyms | null | undefined;
+  private readonly kernelNames = new Map<string, string>();
+  private readonly processes = new Map<number, Process>();
+  private readonly modules = new Map<string, Module>();
+  private readonly style: NameStyle;
+
+  constructor(style: NameStyle = (name) => name) {
+    this.style = style;
+  }
+
+  /** `name+offset` or `name`; the address in hexadecimal when no symbol is before it. */
+  kernelSymbol(address: bigint, withOffset: boolean): string {
+    const key = `${withOffset ? "+" : ""}${address.toString(16)}`;
+    let name = this.kernelNames.get(key);
+    if (name === undefined) {
+      if (this.kernel === undefined) this.kernel = Kallsyms.read();
+      const symbol = this.kernel?.lookup(address);
+      name = symbol ? symbol.name + (withOffset ? `+${symbol.offset}` : "") : hex(address);
+      if (this.kernelNames.size >= MAX_NAMES) this.kernelNames.clear();
+      this.kernelNames.set(key, name);
+    }
+    return name;
+  }
+
+  /** Address of a kernel symbol; undefined when there is none or the kernel hides it. */
+  findKernelSymbol(name: string): bigint | undefined {
+    if (this.kernel === undefined) this.kernel = Kallsyms.read();
+    return this.kernel?.find(name);
+  }
+
+  /** `name+offset`, `name`, and for perf ` (path)`; hexadecimal when unknown. */
+  userSymbol(address: bigint, pid: number, withOffset: boolean, perf: boolean): string {
+    const process = this.process(pid);
+    const key = `${withOffset ? "+" : ""}${perf ? "p" : ""}${address.toString(16)}`;
+    let name = process.names.get(key);
+    if (name === undefined) {
+      name = this.resolveUser(process, address, pid, withOffset, perf);
+      if (process.names.size >= MAX_NAMES) process.names.clear();
+      process.names.set(key, name);
+    }
+    return name;
+  }
+
+  /** Remembers a process' mappings now, so that its addresses can be named after it has ended. */
+  sight(pid: number): void {
+    this.process(pid);
+  }
+
+  private process(pid: number): Process {
+    let process = this.processes.get(pid);
+    if (!process) {
+      process = {
+        mappings: readMaps(pid) ?? [],
+        readAtMs: performance.now(),
+        perfMap: new PerfMap(`/tmp/perf-${pid}.map`),
+        names: new Map(),
+      };
+      this.processes.set(pid, process);
+      // Files are opened now as well: their names may be gone when the process is.
+      for (const mapping of process.mappings) this.module(pid, mapping);
+    }
+    return process;
+  }
+
+  private resolveUser(process: Process, address: bigint, pid: number, withOffset: boolean, perf: boolean): string {
+    let mapping = findMapping(process.mappings, address);
+    if (!mapping && performance.now() - process.readAtMs > REFRESH_MS) {
+      const mappings = readMaps(pid);
+      if (mappings && mappings.length > 0) process.mappings = mappings;
+      process.readAtMs = performance.now();
+      mapping = findMapping(process.mappings, address);
+    }
+    const symbol = mapping && this.lookup(process, pid, mapping, address);
+    if (!symbol) return hex(address) + (perf ? " ([unknown])" : "");
+    const module = perf ? ` (${mapping!.path || "[anon]"})` : "";
+    return this.style(symbol.name) + (withOffset ? `+${symbol.offset}` : "") + module;
+  }
+
+  private lookup(
+    process: Process,
+    pid: number,
+    mapping: Mapping,
+    address: bigint,
+  ): { readonly name: string; readonly offset: number } | undefined {
+    if (mapping.identity === "" && mapping.path !== "[vdso]") return process.perfMap.lookup(address);
+    return this.module(pid, mapping)?.lookup(Number(address - mapping.start) + mapping.fileOffset);
+  }
+
+  private module(pid: number, mapping: Mapping): Module | undefined {
+    const key = mapping.identity || mapping.path;
+    if (key === "" || (mapping.identity === "" && mapping.path !== "[vdso]")) return undefined;
+    let module = this.modules.get(key);
+    if (!module || !module.elf) {
+      if (mapping.path === "[vdso]") {
+        module = new Module(mapping.path, readProcessMemory(pid, mapping.start, mapping.end) ?? null);
+      } else {
+        module = Module.open(mapping.path, mappedFilePath(pid, mapping));
+        // In the same mount namespace the name alone will do when the process is gone already.
+        if (!module.elf && !mapping.isDeleted) module = Module.open(mapping.path);
+      }
+      this.modules.set(key, module);
+    }
+    return module;
+  }
+}
+
+function hex(address: bigint): string {
+  return `0x${address.toString(16)}`;
+}
