@@ -20,6 +20,7 @@ const cases: readonly (readonly [source: string, exports: readonly string[]])[] 
   ["/** G. */ export async function* g() { yield /export/; }", ["g: G."]],
   ["const t = `export const ${`a ${{ b: '}' }.b}`} = 1`;\n/** A. */ export const a = t;", ["a: A."]],
   ["const r = a / 2 / b; const q = x.map((y) => /[/'\"`]/.test(y)); /** A. */ export const a = 1;", ["a: A."]],
+  ["let n = a[0]! / 2; n = n++ / 3; const m = !/'/.test(b); /** A. */ export const a = 1;", ["a: A."]],
   ["// export const a = 1;\n/* export const b = 2; */ 'export const c'", []],
 ];
 

@@ -24,6 +24,7 @@ const patterns = {
   number: /\d(?:[eE][+-]\d|[\w.])*/y,
   string: /"(?:[^"\\\n]|\\[^])*"|'(?:[^'\\\n]|\\[^])*'/y,
   regexp: /\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/\w*/y,
+  twice: /\+\+|--/y,
   templatePart: /(?:[^`\\$]|\\[^]|\$(?!\{))*(?:`|\$\{)/y,
 };
 
@@ -44,11 +45,11 @@ const operators = new Set([
   "await",
 ]);
 
-function endsOperand(token: Token | undefined): boolean {
-  if (!token) return false;
-  if (token.kind === "punctuation") return token.text === ")" || token.text === "]" || token.text === "}";
-  if (token.kind === "word") return !operators.has(token.text);
-  return token.kind !== "template" || token.text.endsWith("`");
+/** Whether a slash after `token` divides. A postfix operator leaves that as it was. */
+function endsOperand({ kind, text }: Token, before: boolean): boolean {
+  if (kind === "punctuation") return /^[)\]}]$/.test(text) || (before && /^(!|\+\+|--)$/.test(text));
+  if (kind === "word") return !operators.has(text);
+  return kind !== "template" || text.endsWith("`");
 }
 
 /** The tokens of a source text, comments included. Throws a SyntaxError, with the line, at what it cannot read. */
@@ -58,7 +59,7 @@ export function scan(source: string): Token[] {
   const open: string[] = [];
   let offset = source.startsWith("#!") ? source.indexOf("\n") : 0;
   let line = 1;
-  let operand: Token | undefined;
+  let afterOperand = false;
 
   const take = (pattern: RegExp): string | undefined => {
     pattern.lastIndex = offset;
@@ -70,7 +71,7 @@ export function scan(source: string): Token[] {
   const push = (kind: TokenKind, text: string, depth: number = open.length): void => {
     const token: Token = { kind, text, line, depth };
     tokens.push(token);
-    if (kind !== "comment") operand = token;
+    if (kind !== "comment") afterOperand = endsOperand(token, afterOperand);
     offset += text.length;
     for (const character of text) if (character === "\n") line++;
   };
@@ -98,7 +99,7 @@ export function scan(source: string): Token[] {
     else if (character === '"' || character === "'")
       push("string", take(patterns.string) ?? fail("string without end"));
     else if (character === "`") pushTemplatePart("`");
-    else if (character === "/" && !endsOperand(operand))
+    else if (character === "/" && !afterOperand)
       push("regexp", take(patterns.regexp) ?? fail("regular expression without end"));
     else if (character === "}" && open.at(-1) === "${") {
       open.pop();
@@ -109,7 +110,7 @@ export function scan(source: string): Token[] {
     } else if (")]}".includes(character)) {
       if (open.pop() !== character) fail("bracket that closes nothing");
       push("punctuation", character);
-    } else push("punctuation", character);
+    } else push("punctuation", take(patterns.twice) ?? character);
   }
   if (open.length > 0) fail(`end of file, ${open.length} bracket(s) open`);
   return tokens;
