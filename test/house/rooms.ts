@@ -91,9 +91,5 @@ export function complaint(path: string, { module }: Import): string | undefined 
   if (!target.startsWith("src/")) return `${module} is outside src/`;
   if (!other) return `${module} is in no room`;
   if (other.folder === own.folder) return undefined;
-  if (!mayImport(room, other.folder)) return `${own.folder} may not import ${other.folder}`;
-  // The two floors of a kernel share its interface, everyone else sees what a room's index.ts exports.
-  const related = own.folder.startsWith(`${other.folder}/`) || other.folder.startsWith(`${own.folder}/`);
-  if (!related && !target.endsWith("/index.ts")) return `${module}: of another room import index.ts only`;
-  return undefined;
+  return mayImport(room, other.folder) ? undefined : `${own.folder} may not import ${other.folder}`;
 }

@@ -83,6 +83,7 @@ export interface Block extends Node {
   readonly statements: readonly Statement[];
 }
 
+/** What a block is made of. */
 export type Statement =
   | (Node & { readonly kind: "expression"; readonly expression: Expression })
   /** `let $x: type = value` (`declare`) or plain assignment; `op` for compound assignment such as `+`. Discard `_ = e` has target null. */
@@ -126,12 +127,15 @@ export type Statement =
   | (Node & { readonly kind: "continue" })
   | (Node & { readonly kind: "block"; readonly block: Block });
 
+/** `if`, with its `else` when there is one. */
 export type IfStatement = Extract<Statement, { kind: "if" }>;
 
 /** What may be assigned to. */
 export type Target = VariableExpression | MapExpression;
 
+/** Operators before one operand; increments are expressions of their own. */
 export type UnaryOperator = "-" | "!" | "~" | "*" | "&";
+/** Operators between two operands. */
 export type BinaryOperator =
   | "+"
   | "-"
@@ -157,16 +161,19 @@ interface ExpressionBase extends Node {
   type?: Type;
 }
 
+/** An integer literal, durations such as `10ms` included. */
 export interface IntegerExpression extends ExpressionBase {
   readonly kind: "integer";
   readonly value: bigint;
   /** As written, with a duration's unit already applied to `value`. */
   readonly text: string;
 }
+/** `true` or `false`. */
 export interface BooleanExpression extends ExpressionBase {
   readonly kind: "boolean";
   readonly value: boolean;
 }
+/** A string literal. */
 export interface StringExpression extends ExpressionBase {
   readonly kind: "string";
   /** Escapes resolved; bytes above 0x7f given by `\x` are kept as code points below 0x100. */
@@ -187,6 +194,7 @@ export interface IdentifierExpression extends ExpressionBase {
     | { readonly kind: "constant"; readonly value: bigint }
     | { readonly kind: "text"; readonly value: string };
 }
+/** A scratch variable: `$x`. */
 export interface VariableExpression extends ExpressionBase {
   readonly kind: "variable";
   /** Without `$`. */
@@ -194,6 +202,7 @@ export interface VariableExpression extends ExpressionBase {
   /** Set by the checker: the declared variable, unique in the probe by scope. */
   resolved?: Variable;
 }
+/** A map, with its key when it has one: `@a`, `@a[1]`. */
 export interface MapExpression extends ExpressionBase {
   readonly kind: "map";
   /** Without `@`; empty for the anonymous map. */
@@ -201,6 +210,7 @@ export interface MapExpression extends ExpressionBase {
   /** `@a[1, 2]` has two items, `@a[(1, 2)]` one tuple; both mean the same key. Null: no brackets. */
   readonly key: readonly Expression[] | null;
 }
+/** An operator and its operand: `-a`, `!a`, `*a`. */
 export interface UnaryExpression extends ExpressionBase {
   readonly kind: "unary";
   readonly operator: UnaryOperator;
@@ -213,6 +223,7 @@ export interface IncrementExpression extends ExpressionBase {
   readonly prefix: boolean;
   readonly target: Target;
 }
+/** An operator between two operands: `a + b`. */
 export interface BinaryExpression extends ExpressionBase {
   readonly kind: "binary";
   readonly operator: BinaryOperator;
@@ -249,16 +260,19 @@ export interface FieldExpression extends ExpressionBase {
   /** Set by the checker for struct members and tracepoint fields. */
   resolved?: Field;
 }
+/** An element by index: `a[i]`. */
 export interface IndexExpression extends ExpressionBase {
   readonly kind: "index";
   readonly object: Expression;
   readonly index: Expression;
 }
+/** A conversion: `(uint8)a`, `(struct task_struct *)a`. */
 export interface CastExpression extends ExpressionBase {
   readonly kind: "cast";
   readonly target: TypeExpression;
   readonly operand: Expression;
 }
+/** A tuple: `(1, "a")`. */
 export interface TupleExpression extends ExpressionBase {
   readonly kind: "tuple";
   readonly items: readonly Expression[];
@@ -271,6 +285,7 @@ export interface BlockExpression extends ExpressionBase {
   readonly block: Block;
   readonly result: Expression;
 }
+/** `if` used as a value. */
 export interface IfExpression extends ExpressionBase {
   readonly kind: "if";
   readonly condition: Expression;
@@ -283,6 +298,7 @@ export interface ComptimeExpression extends ExpressionBase {
   readonly operand: Expression;
 }
 
+/** Everything that has a value. */
 export type Expression =
   | IntegerExpression
   | BooleanExpression

@@ -99,15 +99,25 @@ export type Aggregation =
       readonly signed: boolean;
     };
 
+/** No value. */
 export const NONE: Type = { kind: "none" };
+/** Truth values. */
 export const BOOL: Type = { kind: "bool" };
+/** Unsigned integers of 8 bits. */
 export const U8: IntType = { kind: "int", size: 1, signed: false };
+/** Unsigned integers of 16 bits. */
 export const U16: IntType = { kind: "int", size: 2, signed: false };
+/** Unsigned integers of 32 bits. */
 export const U32: IntType = { kind: "int", size: 4, signed: false };
+/** Unsigned integers of 64 bits. */
 export const U64: IntType = { kind: "int", size: 8, signed: false };
+/** Signed integers of 8 bits. */
 export const I8: IntType = { kind: "int", size: 1, signed: true };
+/** Signed integers of 16 bits. */
 export const I16: IntType = { kind: "int", size: 2, signed: true };
+/** Signed integers of 32 bits. */
 export const I32: IntType = { kind: "int", size: 4, signed: true };
+/** Signed integers of 64 bits. */
 export const I64: IntType = { kind: "int", size: 8, signed: true };
 
 /** True for types that only a map may hold. */
