@@ -69,10 +69,12 @@ export function decodeType(
       for (let i = 0; i < vlen; i++) {
         const word = rest + i * 3;
         const offset = words[word + 2]!;
+        const bitOffset = flag ? offset & 0xff_ffff : offset;
+        if (bitOffset > size * 8) throw damaged(word + 2, `type ${id}: a member at bit ${bitOffset} of ${size} bytes`);
         members.push({
           name: nameAt(word),
           typeId: typeAt(word + 1),
-          bitOffset: flag ? offset & 0xff_ffff : offset,
+          bitOffset,
           bitfieldSize: flag ? offset >>> 24 : 0,
         });
       }

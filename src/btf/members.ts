@@ -34,7 +34,7 @@ export function listFields(btf: Btf, id: number): BtfField[] {
 }
 
 /** Damaged data can share one anonymous struct so often that its fields would fill the memory; no real struct has so many. */
-const FIELD_LIMIT = 1 << 20;
+const FIELD_LIMIT = 1 << 17;
 
 function collect(btf: Btf, type: BtfComposite, bitOffset: number, above: readonly number[], out: BtfField[]): void {
   if (above.includes(type.id)) throw btf.damagedType(type.id, "it contains itself");
@@ -43,7 +43,7 @@ function collect(btf: Btf, type: BtfComposite, bitOffset: number, above: readonl
     const inner = anonymousOf(btf, member);
     if (inner !== undefined) collect(btf, inner, bitOffset + member.bitOffset, path, out);
     else if (member.name !== "") out.push({ ...member, bitOffset: bitOffset + member.bitOffset });
-    if (out.length > FIELD_LIMIT) throw btf.damagedType(type.id, "it has more than a million fields");
+    if (out.length > FIELD_LIMIT) throw btf.damagedType(type.id, "it has more than 131,072 fields");
   }
 }
 

@@ -5,7 +5,7 @@ import type { BtfComposite, BtfEnum, BtfFuncProto, BtfType } from "./types.ts";
 
 /** Anonymous types deeper in one another than this, and more text than this, only damaged data has. */
 const DEPTH_LIMIT = 64;
-const TEXT_LIMIT = 1 << 24;
+const TEXT_LIMIT = 1 << 22;
 
 const qualifiers: Readonly<Record<number, string>> = {
   [BtfKind.CONST]: "const",
@@ -47,7 +47,7 @@ class CPrinter {
   put(text: string): void {
     this.parts.push(text);
     this.length += text.length;
-    if (this.length > TEXT_LIMIT) throw this.btf.damagedType(this.root, "its text would be larger than 16 MiB");
+    if (this.length > TEXT_LIMIT) throw this.btf.damagedType(this.root, "its text would be larger than 4 MiB");
   }
 
   definition(type: BtfType): void {

@@ -64,8 +64,8 @@ export function readBtfSections(bytes: Uint8Array, section: string): BtfSections
 
 function wordsOf(types: Uint8Array, swap: boolean): Uint32Array {
   if (!swap && types.byteOffset % 4 === 0) return new Uint32Array(types.buffer, types.byteOffset, types.length / 4);
-  const copy = types.slice();
-  const words = new Uint32Array(copy.buffer, copy.byteOffset, copy.length / 4);
+  // Not slice(): of a Node Buffer that is a view.
+  const words = new Uint32Array(new Uint8Array(types).buffer);
   if (swap) {
     for (let i = 0; i < words.length; i++) {
       const w = words[i]!;
