@@ -1,0 +1,43 @@
+/** The tests of the Linux kernel room, run again inside the test VM: what holds on this machine's kernel must hold on others. */
+import { expect, it } from "vitest";
+import { describeUnless } from "../support/needs.ts";
+import { runInVm, vmKernels, vmSkipReason } from "./testbed.ts";
+
+/** Run in the guest, each with the tests below it. */
+const folders = ["test/kernel/linux"];
+
+/** What .ci/reporter.mjs writes. */
+interface Report {
+  readonly tests: readonly {
+    readonly file: string;
+    readonly name: string;
+    readonly state: string;
+    readonly reason?: string;
+  }[];
+  readonly unhandledErrors: number;
+}
+
+const script = `
+  export SKEP_TEST_REPORT=/tmp/report.json NO_COLOR=1
+  node_modules/.bin/vitest run --reporter=default --reporter=./.ci/reporter.mjs --testTimeout=300000 --hookTimeout=300000 ${folders.join(" ")} >&2
+  cat /tmp/report.json`;
+
+describeUnless(vmSkipReason(), "tests of the Linux kernel room in a VM", () => {
+  it.each(vmKernels)("kernel %s", { timeout: 600_000 }, async (kernel) => {
+    const { stdout, stderr } = await runInVm(kernel, script, { timeoutMs: 590_000 });
+    expect(stdout, stderr).toMatch(/^\{/);
+    const { tests, unhandledErrors } = JSON.parse(stdout) as Report;
+    const of = (state: string): typeof tests => tests.filter((test) => test.state === state);
+    console.log(
+      [
+        `kernel ${kernel}: ${of("passed").length} passed, ${of("failed").length} failed, ${of("skipped").length} skipped`,
+      ]
+        .concat(of("skipped").map(({ name, reason }) => `  skipped: ${name}: ${reason}`))
+        .join("\n"),
+    );
+    expect(of("failed"), stderr).toEqual([]);
+    expect(unhandledErrors, stderr).toBe(0);
+    expect(of("passed").length).toBeGreaterThan(0);
+    expect(of("skipped").filter(({ reason }) => !reason)).toEqual([]);
+  });
+});
