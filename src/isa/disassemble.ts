@@ -222,6 +222,19 @@ export function targetOf(insn: Insn, slot: number): number | undefined {
   }
 }
 
+/** A name for every slot that something jumps to or calls: `L0`, `L1`... in the order of the places. */
+export function jumpLabels(insns: readonly Insn[], prefix: string = "L"): Map<number, string> {
+  const targets = new Set<number>();
+  let slot = 0;
+  for (const insn of insns) {
+    const target = targetOf(insn, slot);
+    if (target !== undefined) targets.add(target);
+    slot += slotsOf(insn);
+  }
+  const places = [...targets].filter((target) => target >= 0 && target < slot).toSorted((a, b) => a - b);
+  return new Map(places.map((place, i) => [place, `${prefix}${i}`]));
+}
+
 /** Text of a program, one line an instruction, ending in a newline. Bytes are decoded as {@link decode} does, with its errors. */
 export function disassemble(
   program: readonly Insn[] | Uint8Array,

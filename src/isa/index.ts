@@ -103,7 +103,7 @@ export { decode } from "./decode.ts";
 export type { DecodeOptions } from "./decode.ts";
 export { InsnWriter } from "./writer.ts";
 export type { Label } from "./writer.ts";
-export { disassemble, disassembleInsn, targetOf } from "./disassemble.ts";
+export { disassemble, disassembleInsn, jumpLabels, targetOf } from "./disassemble.ts";
 export type { DisassembleOptions, InsnTextOptions } from "./disassemble.ts";
 export { assemble } from "./assemble.ts";
 export type { AssembleOptions } from "./assemble.ts";

@@ -13,6 +13,7 @@ import {
   disassemble,
   disassembleInsn,
   encode,
+  jumpLabels,
   invalidReason,
   ldImm64Pseudo,
 } from "../../src/isa/index.ts";
@@ -201,5 +202,32 @@ describe("what is no instruction prints as the kernel and llvm print it", () => 
   ])("%s", (hex, kernel, llvm) => {
     expect(disassemble(fromHex(hex))).toBe(`${kernel}\n`);
     expect(disassemble(fromHex(hex), { dialect: "llvm" })).toBe(`${llvm}\n`);
+  });
+});
+
+describe("labels", () => {
+  const insns = assemble("if r1 == 0 goto +3\nr1 = 5 ll\ngoto -4\ncall pc+0\nexit");
+
+  it("name what is jumped to, after the jump in clang's text", () => {
+    expect(disassemble(insns, { dialect: "llvm", index: true, labels: jumpLabels(insns) })).toBe(
+      [
+        "L0:",
+        "       0:\tif r1 == 0 goto +3 <L1>",
+        "       1:\tr1 = 5 ll",
+        "       3:\tgoto -4 <L0>",
+        "L1:",
+        "       4:\tcall pc+0 <L2>",
+        "L2:",
+        "       5:\texit",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  it("are read back", () => {
+    for (const dialect of ["kernel", "llvm"] as const) {
+      const text = disassemble(insns, { dialect, index: true, opcode: true, labels: jumpLabels(insns) });
+      expect(assemble(text, { dialect })).toEqual(insns);
+    }
   });
 });
