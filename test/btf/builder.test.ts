@@ -11,10 +11,8 @@ import {
   encodeFuncInfo,
   encodeLineInfo,
 } from "../../src/btf/index.ts";
+import { describeUnless } from "../support/needs.ts";
 import { close, createMap, loadBtf, loadProgram, noBpfReason } from "./bpf.ts";
-
-const skip = noBpfReason();
-if (skip) console.log(`skip: kernel checks of written BTF: ${skip}`);
 
 /** Everything that the builder can write, in one BTF. */
 function everyKind(): { builder: BtfBuilder; ids: Record<string, number> } {
@@ -161,7 +159,7 @@ describe("program records", () => {
   });
 });
 
-describe.skipIf(skip)("the kernel", () => {
+describeUnless(noBpfReason(), "the kernel", () => {
   it("accepts BTF of every kind", () => {
     const result = loadBtf(everyKind().builder.finish());
     close(result.fd);

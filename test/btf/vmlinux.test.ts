@@ -1,23 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
 import { Btf, BtfKind, dumpBtfRaw, printBtfDeclaration, printBtfType } from "../../src/btf/index.ts";
+import { describeWith, missing } from "../support/needs.ts";
 
 const VMLINUX = "/sys/kernel/btf/vmlinux";
-
-/** bpftool's version, or why it cannot be the referee. */
-function bpftoolReason(): string | undefined {
-  if (!existsSync(VMLINUX)) return `no ${VMLINUX}`;
-  try {
-    execFileSync("bpftool", ["version"], { stdio: "pipe" });
-    return undefined;
-  } catch {
-    return "no bpftool";
-  }
-}
-
-const skip = bpftoolReason();
-if (skip) console.log(`skip: BTF of the running kernel: ${skip}`);
 
 function bpftoolDump(format: "c" | "raw"): string {
   return execFileSync("bpftool", ["btf", "dump", "file", VMLINUX, "format", format], {
@@ -26,8 +13,8 @@ function bpftoolDump(format: "c" | "raw"): string {
   });
 }
 
-describe.skipIf(skip)("BTF of the running kernel", () => {
-  const btf = skip ? undefined! : Btf.parse(readFileSync(VMLINUX), { section: VMLINUX });
+describeWith(["vmlinuxBtf", "bpftool"], "BTF of the running kernel", () => {
+  const btf = missing("vmlinuxBtf") ? undefined! : Btf.parse(readFileSync(VMLINUX), { section: VMLINUX });
 
   it("is dumped raw, byte for byte as by bpftool", () => {
     const theirs = bpftoolDump("raw").split("\n");
