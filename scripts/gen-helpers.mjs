@@ -107,7 +107,7 @@ for (const line of readFileSync(versionsFile, "utf8").split("\n")) {
 }
 
 function kindText(text, size) {
-  let expanded = ARG_ALIASES[text.split(" | ")[0]] ?? text.split(" | ")[0];
+  const expanded = ARG_ALIASES[text.split(" | ")[0]] ?? text.split(" | ")[0];
   const rest = text.split(" | ").slice(1);
   let base = expanded.split(" | ")[0];
   const flags = new Set([...expanded.split(" | ").slice(1), ...rest]);

@@ -186,18 +186,41 @@ function parseHelper(line: string): Helper {
   };
 }
 
-/** All helpers, by id from 1. */
-export const HELPERS: readonly Helper[] = HELPER_TABLE.trim().split("\n").map(parseHelper);
+// Parsing all of the table takes milliseconds, which a tool that starts and asks for three helpers should not pay.
+let lines: readonly string[] | undefined;
+let idsByName: Map<string, number> | undefined;
+const parsed: Helper[] = [];
 
-const byName: ReadonlyMap<string, Helper> = new Map(HELPERS.map((helper) => [helper.name, helper]));
+function tableLines(): readonly string[] {
+  lines ??= HELPER_TABLE.trim().split("\n");
+  return lines;
+}
+
+function nameOfLine(line: string): string {
+  const open = line.indexOf("(");
+  return line.slice(line.lastIndexOf("bpf_", open), open);
+}
+
+/** All helpers, by id from 1. */
+export function allHelpers(): readonly Helper[] {
+  return tableLines().map((_, index) => helperById(index + 1) as Helper);
+}
+
+/** Names of all helpers with their prefix, by id from 1. */
+export function helperNames(): readonly string[] {
+  return tableLines().map(nameOfLine);
+}
 
 /** The helper of a name, with or without its `bpf_` prefix; undefined when there is none. */
 export function helperByName(name: string): Helper | undefined {
-  return byName.get(name) ?? byName.get(`bpf_${name}`);
+  idsByName ??= new Map(helperNames().map((one, index) => [one, index + 1]));
+  const id = idsByName.get(name) ?? idsByName.get(`bpf_${name}`);
+  return id === undefined ? undefined : helperById(id);
 }
 
 /** The helper of a number; undefined when there is none. */
 export function helperById(id: number): Helper | undefined {
-  const helper = HELPERS[id - 1];
-  return helper?.id === id ? helper : undefined;
+  const line = tableLines()[id - 1];
+  if (line === undefined) return undefined;
+  return (parsed[id] ??= parseHelper(line));
 }

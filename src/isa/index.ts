@@ -41,7 +41,7 @@ export {
   MAP_TYPE_SINCE,
   PROG_TYPE_SINCE,
 } from "./uapi/first-version.ts";
-export { HELPERS, helperById, helperByName } from "./helpers.ts";
+export { allHelpers, helperById, helperByName, helperNames } from "./helpers.ts";
 export type { Helper, HelperArg, HelperArgKind, HelperReturn, HelperReturnKind } from "./helpers.ts";
 export {
   Alu,

@@ -1,6 +1,6 @@
 /** One instruction's text, in either dialect, to an instruction. */
 import type { Span } from "../base/index.ts";
-import { HELPERS, helperByName } from "./helpers.ts";
+import { helperByName, helperNames } from "./helpers.ts";
 import type { Insn } from "./instruction.ts";
 import { isAtomicOp, ldImm64Pseudo } from "./instruction.ts";
 import {
@@ -224,7 +224,7 @@ function call(s: Scanner): ParsedInsn {
     return plain(opcode, 0, PseudoCall.HELPER, 0, imm);
   }
   if (helper !== undefined) return plain(opcode, 0, PseudoCall.HELPER, 0, helper.id);
-  const alternatives = HELPERS.map((one) => one.name);
+  const alternatives = helperNames();
   return local({
     value: 0,
     target: { label: name, what: "helper or label", start, end: start + name.length, alternatives },
