@@ -80,7 +80,7 @@ export function globFiles(pattern: string, root = ""): string[] {
       }
     });
   }
-  return found.filter((path) => isFile(`${root}${path}`)).sort();
+  return found.filter((path) => isFile(`${root}${path}`)).toSorted();
 }
 
 function isFile(path: string): boolean {
@@ -121,7 +121,7 @@ export function resolveBinaryPaths(
       if (!pattern.includes("*")) return [...found];
     }
   }
-  if (found.size > 0) return [...found].sort();
+  if (found.size > 0) return [...found].toSorted();
   const library = findLibrary(pattern, options.arch, root ? `${root}/etc/ld.so.cache` : undefined);
   return library && existsSync(root + library) ? [root + library] : [];
 }

@@ -91,9 +91,9 @@ export class LinuxEnvironment implements TraceEnvironment {
   }
 
   tracepointFormat(category: string, name: string): TracepointFormat | undefined {
-    const key = `${category}:${name}`;
-    if (!this.formats.has(key)) this.formats.set(key, this.readFormat(category, name));
-    return this.formats.get(key);
+    const event = `${category}:${name}`;
+    if (!this.formats.has(event)) this.formats.set(event, this.readFormat(category, name));
+    return this.formats.get(event);
   }
 
   private readFormat(category: string, name: string): TracepointFormat | undefined {
@@ -101,7 +101,7 @@ export class LinuxEnvironment implements TraceEnvironment {
     const bytes = readProcFile(`${tracefs()}/events/${category}/${name}/format`, 4096);
     if (bytes) return parseTracepointFormat(new TextDecoder().decode(bytes));
     // Distinguishes an event that is missing from one that this user may not read.
-    if (!this.tracepoints().includes(key(category, name))) return undefined;
+    if (!this.tracepoints().includes(`${category}:${name}`)) return undefined;
     return parseTracepointFormat(tracepointFormat(category, name));
   }
 
@@ -125,7 +125,7 @@ export class LinuxEnvironment implements TraceEnvironment {
           .map((line) => line.split(/[ \t]/, 1)[0]!)
       : this.kallsyms?.functionNames();
     if (!names || names.length === 0) return null;
-    return [...new Set(names)].filter((name) => /^[A-Za-z_][\w.]*$/.test(name)).sort();
+    return [...new Set(names)].filter((name) => /^[A-Za-z_][\w.]*$/.test(name)).toSorted();
   }
 
   private get kallsyms(): Kallsyms | null {
@@ -161,8 +161,4 @@ export class LinuxEnvironment implements TraceEnvironment {
       return undefined;
     }
   }
-}
-
-function key(category: string, name: string): string {
-  return `${category}:${name}`;
 }

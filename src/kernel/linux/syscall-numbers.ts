@@ -11,6 +11,9 @@ export interface SyscallNumbers {
   readonly prlimit64: number;
   readonly perf_event_open: number;
   readonly bpf: number;
+  readonly memfd_create: number;
+  readonly write: number;
+  readonly clock_gettime: number;
 }
 
 /** arm64 and riscv64 share the kernel's generic table (include/uapi/asm-generic/unistd.h). */
@@ -24,11 +27,27 @@ const generic: SyscallNumbers = {
   prlimit64: 261,
   perf_event_open: 241,
   bpf: 280,
+  memfd_create: 279,
+  write: 64,
+  clock_gettime: 113,
 };
 
 /** Numbers by architecture. */
 export const syscallNumbers: Readonly<Record<string, SyscallNumbers>> = {
-  x64: { close: 3, mmap: 9, munmap: 11, ioctl: 16, read: 0, fcntl: 72, prlimit64: 302, perf_event_open: 298, bpf: 321 },
+  x64: {
+    close: 3,
+    mmap: 9,
+    munmap: 11,
+    ioctl: 16,
+    read: 0,
+    fcntl: 72,
+    prlimit64: 302,
+    perf_event_open: 298,
+    bpf: 321,
+    memfd_create: 319,
+    write: 1,
+    clock_gettime: 228,
+  },
   arm64: generic,
   riscv64: generic,
 };

@@ -47,6 +47,14 @@ export interface PlannedMap {
   readonly presentOffset: number | null;
 }
 
+/** A call's place in the script; lines and columns from 1, `endColumn` behind the last character. */
+export interface ScriptPlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly endColumn: number;
+}
+
 /** A value inside an event record. */
 export interface RecordField {
   /** Bytes from the start of the record. */
@@ -60,6 +68,8 @@ export type EventAction =
       readonly kind: "printf" | "errorf" | "warnf" | "debugf";
       readonly format: readonly FormatPiece[];
       readonly fields: readonly RecordField[];
+      /** errorf and warnf: where the call is in the script, shown before the message. */
+      readonly place?: ScriptPlace;
     }
   | {
       readonly kind: "system" | "cat";

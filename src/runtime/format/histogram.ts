@@ -105,12 +105,13 @@ export function writeHistogramJson(sink: Sink, histogram: Histogram | null, comp
   const old = compat === "0.17";
   const integer = (value: bigint): void =>
     writeJsonInteger(sink, Number(value & 0xffffffffn), Number((value >> 32n) & 0xffffffffn), value < 0n, old);
+  const { counts, edges } = histogram ?? { counts: [], edges: [] };
   sink.text("[");
-  for (let i = 0; histogram && i < histogram.counts.length; i++) {
+  for (let i = 0; i < counts.length; i++) {
     if (i > 0) sink.text(old ? ", " : ",");
     sink.text("{");
-    const low = histogram.edges[i];
-    const high = histogram.edges[i + 1];
+    const low = edges[i];
+    const high = edges[i + 1];
     if (low) {
       sink.text('"min": ');
       integer(low.value);
@@ -121,7 +122,7 @@ export function writeHistogramJson(sink: Sink, histogram: Histogram | null, comp
       integer(high.value - 1n);
       sink.text(", ");
     }
-    sink.text(`"count": ${histogram.counts[i]}}`);
+    sink.text(`"count": ${counts[i]}}`);
   }
   sink.text("]");
 }

@@ -51,11 +51,11 @@ export function writeJsonText(sink: Sink, text: string): void {
 
 /** Appends a 64-bit integer given as halves: as a number, or as a string where a double cannot hold it exactly. */
 export function writeJsonInteger(sink: Sink, low: number, high: number, signed: boolean, compat17: boolean): void {
-  const quoted = !compat17 && !isExact(low, high, signed);
-  if (quoted) sink.byte(0x22);
+  const asString = !compat17 && !isExact(low, high, signed);
+  if (asString) sink.byte(0x22);
   if (signed) sink.i64(low, high);
   else sink.u64(low, high >>> 0);
-  if (quoted) sink.byte(0x22);
+  if (asString) sink.byte(0x22);
 }
 
 function isExact(low: number, high: number, signed: boolean): boolean {

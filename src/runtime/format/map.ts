@@ -207,7 +207,7 @@ export class MapPrinter {
           break;
         case "hist":
         case "lhist": {
-          const sums = new Array<bigint>(this.bucketCount()).fill(0n);
+          const sums = this.emptyBuckets();
           for (let at = 0; at < value.length; at += slot) {
             for (let i = 0; i < sums.length && (i + 1) * 8 <= slot; i++)
               sums[i]! += view.getBigUint64(at + i * 8, true);
@@ -226,6 +226,10 @@ export class MapPrinter {
     return { key, keyView: viewOf(key), value, valueView: view, number, count, total, buckets };
   }
 
+  private emptyBuckets(): bigint[] {
+    return Array.from({ length: this.bucketCount() }, () => 0n);
+  }
+
   private bucketCount(): number {
     const type = this.map.value;
     if (type.kind === "hist") return histBuckets(type.bits);
@@ -241,7 +245,7 @@ export class MapPrinter {
       const name = latin1(key, size);
       let group = groups.get(name);
       if (!group) {
-        group = { key: key.subarray(0, size), buckets: new Array<bigint>(this.bucketCount()).fill(0n) };
+        group = { key: key.subarray(0, size), buckets: this.emptyBuckets() };
         groups.set(name, group);
       }
       const bucket = Number(viewOf(key).getBigUint64(key.length - 8, true));

@@ -117,7 +117,9 @@ export class Kallsyms {
   }
 
   private sort(): void {
-    const order = Array.from(this.addresses.keys()).sort((a, b) => this.addresses[a]! - this.addresses[b]! || a - b);
+    const order = Array.from(this.addresses.keys()).toSorted(
+      (a, b) => this.addresses[a]! - this.addresses[b]! || a - b,
+    );
     const addresses = this.addresses.slice();
     const names = this.names.slice();
     order.forEach((from, to) => {

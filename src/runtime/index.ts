@@ -1,0 +1,22 @@
+/** What a user holds: runs of compiled scripts, values and maps as text or JSON, symbols, the machine as the front end asks about it. */
+export { ElfBinary, globFiles, resolveBinaryPaths } from "./binary.ts";
+export { splitCommand, TracedChild } from "./child.ts";
+export type { ChildEnd } from "./child.ts";
+export { LinuxFormatContext } from "./context.ts";
+export { LinuxEnvironment, parseTracepointFormat } from "./environment.ts";
+export type { LinuxEnvironmentOptions } from "./environment.ts";
+export type { Compat, FormatContext } from "./format/context.ts";
+export { jsonWriter } from "./format/json.ts";
+export { MapPrinter } from "./format/map.ts";
+export { printfWriter } from "./format/printf.ts";
+export type { RecordWriter } from "./format/printf.ts";
+export { Sink } from "./format/sink.ts";
+export { strftime } from "./format/strftime.ts";
+export { textWriter } from "./format/text.ts";
+export type { ValueWriter } from "./format/text.ts";
+export { FdOutput, OutputClosed } from "./output.ts";
+export type { Buffering } from "./output.ts";
+export type { OutputFormat } from "./printer.ts";
+export { Symbolizer } from "./symbols/symbolizer.ts";
+export { isAlive, TraceSession } from "./trace.ts";
+export type { TraceOptions } from "./trace.ts";

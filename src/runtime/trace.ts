@@ -1,0 +1,488 @@
+/**
+ * A run of a compiled script: load, BEGIN, attach, events until something ends it, detach, END, the last events, maps. Attachments go with
+ * the process however it ends; this module makes the usual ends orderly and quick.
+ */
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync, readSync } from "node:fs";
+import { SkepError } from "../base/index.ts";
+import type { Kernel, KernelMap, Link, LoadedObject, RingReader } from "../kernel/kernel.ts";
+import type { BpfObject } from "../object/index.ts";
+import { EVENT_RING, LOST_EVENTS } from "../lang/bpftrace/plan.ts";
+import type { EventAction, PlannedMap, PlannedProbe, TracePlan } from "../lang/bpftrace/plan.ts";
+import { sizeOf, tupleOffsets } from "../lang/bpftrace/types.ts";
+import type { Type } from "../lang/bpftrace/types.ts";
+import type { Compat } from "./format/context.ts";
+import type { TracedChild } from "./child.ts";
+import { LinuxFormatContext } from "./context.ts";
+import { printfWriter } from "./format/printf.ts";
+import type { RecordWriter } from "./format/printf.ts";
+import { encodeText } from "./format/sink.ts";
+import { strftime } from "./format/strftime.ts";
+import { FdOutput, OutputClosed } from "./output.ts";
+import type { Buffering } from "./output.ts";
+import { Printer } from "./printer.ts";
+import type { OutputFormat } from "./printer.ts";
+
+/** How a run prints and when it ends. */
+export interface TraceOptions {
+  readonly kernel: Kernel;
+  readonly object: BpfObject;
+  readonly plan: TracePlan;
+  /** Where output goes; stdout when absent. */
+  readonly output?: FdOutput;
+  readonly format?: OutputFormat;
+  readonly compat?: Compat;
+  readonly buffering?: Buffering;
+  /** No announcement of attached probes. */
+  readonly quiet?: boolean;
+  /** `warnf` is silent. */
+  readonly noWarnings?: boolean;
+  /** The command that waits to be started once all is attached; the run ends with it. */
+  readonly child?: TracedChild;
+  /** The run ends when this process does. */
+  readonly pid?: number;
+  /** Verifier's log, wanted even on success. */
+  readonly verifierLog?: (program: string, log: string) => void;
+  /** Load and attach, then end at once: `--dry-run`. */
+  readonly dryRun?: boolean;
+}
+
+/** Milliseconds between two looks at the ring: while events come, and at most when none do. */
+const BUSY_MS = 1;
+const IDLE_MS = 25;
+/** From this pause on, the ring's own wake-up (of `exit`) is waited for besides the timer. */
+const WATCH_MS = 4;
+/** Records of one turn: signals are seen between two turns. */
+const TURN_RECORDS = 50_000;
+/** Output is written in the middle of a turn when this much is there. */
+const WRITE_BYTES = 1 << 18;
+/** How often losses, the traced process, and new processes with user stacks are looked for. */
+const HOUSEKEEPING_MS = 100;
+/** Turns after the end was asked for: a flood of records cannot keep a run alive. */
+const FINAL_TURNS = 200;
+
+/** Set by bpftrace's own test suite: print this name once everything is attached. */
+const NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+
+/** What a record's action does. */
+type Action = (bytes: Uint8Array, view: DataView, at: number, size: number) => void;
+
+/** One run. Make it, `await run()`, done: everything that was opened is closed. */
+export class TraceSession {
+  private readonly options: TraceOptions;
+  private readonly plan: TracePlan;
+  private readonly output: FdOutput;
+  private readonly links: Link[] = [];
+  private loaded!: LoadedObject;
+  private printer!: Printer;
+  private context!: LinuxFormatContext;
+  private reader: RingReader | undefined;
+  private actions: Action[] = [];
+  private exitCode = 0;
+  /** Set by exit(), a signal, or the end of the traced process. */
+  private ending = false;
+  /** After exit(): records that follow are not acted upon. */
+  private ignoring = false;
+  private lostSeen = 0n;
+  private failure: unknown;
+  private wake: (() => void) | undefined;
+  private readonly stackKeyedMaps: readonly PlannedMap[];
+  private readonly probesBySignal = new Map<NodeJS.Signals, PlannedProbe[]>();
+  private readonly printerMaps: ReadonlyMap<string, PlannedMap>;
+
+  constructor(options: TraceOptions) {
+    this.options = options;
+    this.plan = options.plan;
+    this.output = options.output ?? new FdOutput(1, "stdout");
+    this.stackKeyedMaps = this.plan.maps.filter((map) => map.key !== null && userStackOffset(map.key) !== undefined);
+    this.printerMaps = new Map(this.plan.maps.map((map) => [map.name, map]));
+  }
+
+  /**
+   * Runs to the end; resolves with the exit status that the script asked for (0 without). Throws what loading and attaching
+   * throw, and SkepError when output cannot be written. On return nothing is attached.
+   */
+  async run(): Promise<number> {
+    const { kernel, object } = this.options;
+    const { verifierLog } = this.options;
+    this.loaded = kernel.load(object, verifierLog ? { log: { level: 1, sink: verifierLog } } : {});
+    const restoreSignals = this.catchSignals();
+    try {
+      this.prepare();
+      this.begin();
+      this.attach();
+      if (!this.options.dryRun) await this.poll();
+      this.detach();
+      this.finish();
+    } catch (error) {
+      if (!(error instanceof OutputClosed)) throw error;
+    } finally {
+      restoreSignals();
+      this.close();
+    }
+    if (this.failure !== undefined && !(this.failure instanceof OutputClosed)) throw this.failure;
+    return this.exitCode;
+  }
+
+  /** Asks a run to end as a signal would: maps are printed. */
+  stop(): void {
+    this.ending = true;
+    this.wake?.();
+  }
+
+  private prepare(): void {
+    const { plan, loaded } = this;
+    this.context = new LinuxFormatContext(plan, {
+      compat: this.options.compat ?? "0.26",
+      possibleCpus: this.options.kernel.possibleCpus,
+      map: (name) => loaded.map(name),
+    });
+    this.printer = new Printer(this.options.format ?? "text", this.context);
+    if (plan.usesRing) {
+      this.reader = this.options.kernel.ringReader(loaded.map(EVENT_RING));
+      this.actions = plan.events.map((event) => this.action(event));
+    }
+    const { pid } = this.options;
+    if (pid !== undefined) this.context.symbolizer.sight(pid);
+  }
+
+  private begin(): void {
+    if (this.options.compat === "0.17") this.announce();
+    if (this.options.dryRun) return;
+    for (const probe of this.plan.probes) {
+      if (probe.run.when === "begin") this.loaded.program(probe.program).testRun();
+    }
+  }
+
+  private attach(): void {
+    for (const probe of this.plan.probes) {
+      if (probe.run.when !== "attached") continue;
+      this.links.push(this.options.kernel.attach(this.loaded.program(probe.program), probe.run.attach));
+    }
+    if (this.options.compat !== "0.17") this.announce();
+    if (process.env[NOTIFY]) {
+      if (this.options.compat === "0.17") this.printer.err.text(`${NOTIFY}\n`);
+      else this.printer.out.text(`${NOTIFY}\n`);
+      this.flush();
+    }
+    const { child } = this.options;
+    if (child && !this.options.dryRun) {
+      child.start();
+      void child.ended.then(() => this.stop());
+    }
+  }
+
+  private announce(): void {
+    if (this.options.quiet) return;
+    this.printer.attached(this.plan.probeCount);
+    this.flush();
+  }
+
+  /** Handles events until the run is to end. */
+  private async poll(): Promise<void> {
+    const endsByItself = this.plan.probes.every(({ run }) => run.when === "begin" || run.when === "end");
+    let pause = BUSY_MS;
+    let nextHousekeeping = performance.now() + HOUSEKEEPING_MS;
+    for (;;) {
+      const count = this.turn();
+      if (this.ending) return;
+      if (endsByItself && count === 0) return;
+      const now = performance.now();
+      if (now >= nextHousekeeping) {
+        this.keepHouse();
+        nextHousekeeping = now + HOUSEKEEPING_MS;
+        if (this.ending) return;
+      }
+      if (count >= TURN_RECORDS) pause = 0;
+      else if (count > 0) pause = BUSY_MS;
+      else pause = Math.min(Math.max(pause, BUSY_MS) * 2, IDLE_MS);
+      await this.sleep(pause);
+    }
+  }
+
+  /** Waits for a pause, the ring's wake-up or {@link stop}. */
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      let unwatch: (() => void) | undefined;
+      const done = (): void => {
+        this.wake = undefined;
+        clearTimeout(timer);
+        unwatch?.();
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      if (ms >= WATCH_MS && this.reader) unwatch = this.reader.onReadable(done);
+      this.wake = done;
+    });
+  }
+
+  /** Handles what the ring holds now and writes what came of it. Returns the number of records. */
+  private turn(): number {
+    if (!this.reader) return 0;
+    const count = this.reader.drain(this.handle, TURN_RECORDS);
+    if (this.failure !== undefined) throw this.failure;
+    if (count > 0) this.flushBatch();
+    return count;
+  }
+
+  private readonly handle = (bytes: Uint8Array, view: DataView, at: number, size: number): void => {
+    if (this.ignoring || size < 4) return;
+    const action = this.actions[view.getUint32(at, true)];
+    if (!action) return;
+    try {
+      action(bytes, view, at, size);
+      if (this.printer.out.length > WRITE_BYTES) this.flush();
+    } catch (error) {
+      this.failure = error;
+      this.ending = true;
+      this.ignoring = true;
+    }
+  };
+
+  private action(event: EventAction): Action {
+    const { printer } = this;
+    const { out } = printer;
+    const perEvent = this.options.buffering === "none";
+    const print =
+      (write: RecordWriter): Action =>
+      (bytes, view, at) => {
+        write(out, bytes, view, at);
+        if (perEvent) this.flush();
+      };
+    switch (event.kind) {
+      case "printf":
+      case "debugf":
+        return print(printer.printf({ ...event, kind: event.kind }));
+      case "errorf":
+      case "warnf": {
+        if (event.kind === "warnf" && this.options.noWarnings) return () => {};
+        return print(printer.complaint({ ...event, kind: event.kind }));
+      }
+      case "print-value":
+        return print(printer.value(event));
+      case "join":
+        return print(printer.join(event));
+      case "system": {
+        const write = printfWriter(event.format, event.fields, this.context);
+        return (bytes, view, at) => {
+          this.flush();
+          const run = spawnSync("sh", ["-c", printer.formatted(write, bytes, view, at)], {
+            stdio: ["inherit", "pipe", "inherit"],
+            maxBuffer: 1 << 30,
+          });
+          printer.text("syscall", run.stdout ?? new Uint8Array(0));
+        };
+      }
+      case "cat": {
+        const write = printfWriter(event.format, event.fields, this.context);
+        return (bytes, view, at) => {
+          const path = printer.formatted(write, bytes, view, at);
+          const content = readStart(path, this.plan.config.maxCatBytes);
+          if (content) printer.text("cat", content);
+          else printer.warning(`cat: ${path}: cannot be read`);
+        };
+      }
+      case "print-map":
+        return () => printer.map(this.plannedMap(event.map), this.kernelMap(event.map), event.top, event.div, true);
+      case "print-map-entry":
+        return (bytes, _view, at) => {
+          const key = event.key
+            ? bytes.slice(at + event.key.offset, at + event.key.offset + sizeOf(event.key.type))
+            : undefined;
+          printer.mapEntry(this.plannedMap(event.map), this.kernelMap(event.map), key);
+        };
+      case "clear":
+        return () => this.kernelMap(event.map).clear();
+      case "zero":
+        return () => zero(this.kernelMap(event.map));
+      case "time":
+        return () => printer.text("time", encodeText(strftime(event.format, new Date())));
+      case "exit":
+        return (_bytes, view, at) => {
+          if (event.codeOffset !== null) this.exitCode = view.getInt32(at + event.codeOffset, true) & 0xff;
+          this.ending = true;
+          this.ignoring = true;
+        };
+    }
+  }
+
+  private plannedMap(name: string): PlannedMap {
+    const map = this.printerMaps.get(name);
+    if (!map) throw new SkepError("internal", `map ${name}: not in the plan`);
+    return map;
+  }
+
+  private kernelMap(name: string): KernelMap {
+    return this.loaded.map(this.plannedMap(name).kernelMap);
+  }
+
+  /** What is looked at now and then: losses, whether the traced process lives, which processes' stacks are in maps. */
+  private keepHouse(): void {
+    this.reportLost();
+    const { pid, child } = this.options;
+    if (pid !== undefined && !child && !isAlive(pid)) this.ending = true;
+    for (const map of this.stackKeyedMaps) {
+      const offset = userStackOffset(map.key!)!;
+      for (const key of this.loaded.map(map.kernelMap).keys()) {
+        this.context.symbolizer.sight(new DataView(key.buffer, key.byteOffset).getUint32(offset, true));
+      }
+    }
+    this.flushBatch();
+  }
+
+  private reportLost(): void {
+    if (!this.plan.usesRing) return;
+    let total = 0n;
+    for (const { value } of this.loaded.map(LOST_EVENTS).entries()) {
+      const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+      for (let at = 0; at + 8 <= value.length; at += 8) total += view.getBigUint64(at, true);
+    }
+    if (total > this.lostSeen) this.printer.lost(total - this.lostSeen);
+    this.lostSeen = total;
+  }
+
+  private detach(): void {
+    for (const link of this.links.splice(0).toReversed()) link.close();
+  }
+
+  /** What was recorded before the end was asked for is shown, unless exit() ended the run; then END runs, and maps are printed. */
+  private finish(): void {
+    this.drainAll();
+    this.ignoring = false;
+    if (!this.options.dryRun) {
+      for (const probe of this.plan.probes) {
+        if (probe.run.when === "end") this.loaded.program(probe.program).testRun();
+      }
+    }
+    this.drainAll();
+    this.reportLost();
+    if (this.lostSeen > 0n) this.printer.totalLost(this.lostSeen);
+    this.printer.end();
+    if (this.plan.config.printMapsOnExit && !this.options.dryRun) {
+      for (const map of this.plan.maps) {
+        this.printer.map(map, this.loaded.map(map.kernelMap), 0, 0, false);
+        if (this.printer.out.length > WRITE_BYTES) this.flush();
+      }
+    }
+    this.flush();
+  }
+
+  private drainAll(): void {
+    for (let i = 0; i < FINAL_TURNS && this.turn() > 0; i++);
+  }
+
+  /** Writes at the end of a batch, unless the user wants full buffers. */
+  private flushBatch(): void {
+    if (this.options.buffering === "full" && this.printer.out.length < 1 << 16) return;
+    this.flush();
+  }
+
+  private flush(): void {
+    const { out, err } = this.printer;
+    if (out.length > 0) {
+      const bytes = out.view();
+      out.clear();
+      this.output.write(bytes);
+    }
+    if (err.length > 0) {
+      const bytes = err.view();
+      err.clear();
+      STDERR.write(bytes);
+    }
+  }
+
+  /** SIGINT and SIGTERM end the run, a second one at once; signals that the script probes run its programs. */
+  private catchSignals(): () => void {
+    const handlers: [NodeJS.Signals, () => void][] = [];
+    const on = (signal: NodeJS.Signals, handler: () => void): void => {
+      process.on(signal, handler);
+      handlers.push([signal, handler]);
+    };
+    const end = (status: number) => (): void => {
+      if (this.ending) process.exit(status);
+      this.stop();
+    };
+    on("SIGINT", end(130));
+    on("SIGTERM", end(143));
+    for (const probe of this.plan.probes) {
+      if (probe.run.when !== "signal") continue;
+      const name = probe.run.signal.toUpperCase();
+      const signal = (name.startsWith("SIG") ? name : `SIG${name}`) as NodeJS.Signals;
+      const probes = this.probesBySignal.get(signal) ?? [];
+      probes.push(probe);
+      this.probesBySignal.set(signal, probes);
+    }
+    for (const [signal, probes] of this.probesBySignal) {
+      on(signal, () => {
+        for (const { program } of probes) this.loaded.program(program).testRun();
+        this.wake?.();
+      });
+    }
+    return () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    };
+  }
+
+  private close(): void {
+    for (const link of this.links.splice(0)) link.close();
+    this.options.child?.stop();
+    this.reader?.close();
+    this.loaded.close();
+  }
+}
+
+const STDERR = new FdOutput(2, "stderr");
+
+/** Offset of the pid of a user stack or symbol in a key; undefined when it has none. */
+function userStackOffset(type: Type, at = 0): number | undefined {
+  if ((type.kind === "stack" && type.of === "user") || type.kind === "usym") return at + 8;
+  if (type.kind !== "tuple") return undefined;
+  const { offsets } = tupleOffsets(type.items);
+  for (const [i, item] of type.items.entries()) {
+    const found = userStackOffset(item, at + offsets[i]!);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** False when a process is gone or has ended and waits for its parent. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+  const stat = readStart(`/proc/${pid}/stat`, 512);
+  // The state is the letter behind the name in parentheses.
+  return stat === undefined || !/\) [ZX]/.test(new TextDecoder().decode(stat));
+}
+
+/** At most `limit` bytes of a file; undefined when it cannot be read. */
+function readStart(path: string, limit: number): Uint8Array | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch {
+    return undefined;
+  }
+  try {
+    const bytes = new Uint8Array(limit);
+    let used = 0;
+    while (used < limit) {
+      const count = readSync(fd, bytes, used, limit - used, null);
+      if (count === 0) break;
+      used += count;
+    }
+    return bytes.subarray(0, used);
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Sets the values of all entries to zero and keeps the keys. */
+function zero(map: KernelMap): void {
+  const value = new Uint8Array(map.userValueSize);
+  for (const key of map.keys()) map.update(key, value);
+}
