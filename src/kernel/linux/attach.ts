@@ -1,6 +1,6 @@
 /** Attaches programs to events of the running kernel: one function a kind of place, in a table. */
-import { readFileSync } from "node:fs";
-import { UnsupportedError, nearestNames } from "../../base/index.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { SyscallError, UnsupportedError, nearestNames } from "../../base/index.ts";
 import { AttachType, ProgType } from "../../isa/index.ts";
 import type { AttachSpec } from "../../object/index.ts";
 import { linkIterator, linkKprobeMulti, linkUprobeMulti, openRawTracepoint, tryPerfEventLink } from "./bpf-link.ts";
@@ -22,7 +22,7 @@ import {
 } from "./perf.ts";
 import { hasProbeFile, registerProbe } from "./probe-events.ts";
 import type { LinuxProgram } from "./programs.ts";
-import { tracepointId } from "./tracefs.ts";
+import { listTracepoints, tracepointId } from "./tracefs.ts";
 
 type SpecOf<Kind extends AttachSpec["kind"]> = Extract<AttachSpec, { kind: Kind }>;
 
@@ -73,7 +73,18 @@ function attachTracepoint(program: LinuxProgram, spec: SpecOf<"tracepoint">): Li
 
 function attachRawTracepoint(program: LinuxProgram, spec: SpecOf<"raw-tracepoint">): LinuxLink {
   const name = program.spec.type === ProgType.TRACING ? undefined : spec.name;
-  return new LinuxLink(spec, [openRawTracepoint(program.fd.value, name, `raw tracepoint ${spec.name}`)]);
+  const what = `raw tracepoint ${spec.name}`;
+  try {
+    return new LinuxLink(spec, [openRawTracepoint(program.fd.value, name, what)]);
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.errno !== Errno.ENOENT) throw error;
+    const near = nearestNames(
+      spec.name,
+      listTracepoints().map((event) => event.name),
+    );
+    const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
+    throw new UnsupportedError(what, `this kernel has none of that name${hint}`, { cause: error });
+  }
 }
 
 function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): LinuxLink {
@@ -188,8 +199,9 @@ function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): LinuxLink 
     const counter = spec.refCtrOffset === undefined ? "" : `(0x${spec.refCtrOffset.toString(16)})`;
     return attachRegistered(program, spec, "uprobe_events", place + counter, what);
   }
+  if (!existsSync(spec.path)) throw new UnsupportedError(what, "there is no such file");
   const counterBit = source.configBits.get("ref_ctr_offset") ?? 32;
-  const event = perfEventOpen({
+  const event = tryPerfEventOpen({
     type: source.type,
     config:
       (spec.isReturn ? 2 ** (source.configBits.get("retprobe") ?? 0) : 0) +
@@ -199,6 +211,10 @@ function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): LinuxLink 
     what,
     ...(spec.pid === undefined ? anywhere : { pid: spec.pid, cpu: -1 }),
   });
+  if (typeof event === "number") {
+    if (event === -Errno.ESRCH) throw new UnsupportedError(what, `there is no process ${spec.pid}`);
+    throw perfFailure(what, -event);
+  }
   return new LinuxLink(spec, runAtEvent(program, event, what));
 }
 

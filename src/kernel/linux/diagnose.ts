@@ -136,6 +136,17 @@ const rules: readonly Rule[] = [
     },
   },
   {
+    errnos: [Errno.EPERM],
+    operations: ["prog-load", "map-create", "link-create", "perf-event-open", "btf-load"],
+    unsupported: true,
+    why: (machine) => {
+      if (missingCapabilities(machine).length > 0) return undefined;
+      const modules = machine.file("/sys/kernel/security/lsm")?.trim();
+      const active = modules === undefined || modules === "" ? "" : ` (active: ${modules})`;
+      return `this process has the capabilities, so a security module or the machine's owner forbids it${active}`;
+    },
+  },
+  {
     errnos: [Errno.EMFILE],
     unsupported: false,
     why: () =>
