@@ -11,5 +11,5 @@ export type {
   RecordHandler,
   RingReader,
 } from "./kernel.ts";
-export { LinuxKernel, openLinuxKernel } from "./linux/linux.ts";
-export type { LinuxKernelOptions } from "./linux/linux.ts";
+export { LinuxKernel, openLinuxKernel } from "./linux/index.ts";
+export type { LinuxKernelOptions } from "./linux/index.ts";

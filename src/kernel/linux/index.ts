@@ -1,0 +1,47 @@
+/** The running Linux kernel: what it can do, what it lists, and how it is reached. */
+export { LinuxKernel, openLinuxKernel } from "./linux.ts";
+export type { LinuxKernelOptions } from "./linux.ts";
+export type { AlternativeHint } from "./attach.ts";
+export { LinuxLink } from "./link.ts";
+export { LinuxMap, userValueSize } from "./maps.ts";
+export type { EntryChunk } from "./maps.ts";
+export { LinuxObject } from "./load.ts";
+export { LinuxPerfBufferReader } from "./perfbuffer.ts";
+export type { PerfBufferOptions } from "./perfbuffer.ts";
+export { LinuxProgram } from "./programs.ts";
+export { LinuxRingReader } from "./ring.ts";
+export type { TestRunRequest, TestRunResult } from "./bpf-prog.ts";
+export {
+  describeBtf,
+  describeLink,
+  describeMap,
+  describeProg,
+  nextId,
+  objectIds,
+  openById,
+  openPinned,
+  pinObject,
+  translatedCode,
+} from "./bpf.ts";
+export type { BtfDescription, LinkDescription, MapDescription, ObjectKind, ProgDescription } from "./bpf.ts";
+export { OwnedFd } from "./fd.ts";
+export { Capability, Machine, machine, parseCpuList, parseKernelVersion } from "./machine.ts";
+export type { CapabilityName, KernelVersion, Lockdown, MachineSource } from "./machine.ts";
+export { checkPrivileges, kprobesMissing, requirePrivileges } from "./diagnose.ts";
+export type { MissingPrivilege } from "./diagnose.ts";
+export { featureNames, features, measureInstructions, probeFeature, versionHas } from "./features.ts";
+export type { Feature, FeatureAnswer, FeatureName, MeasuredInstructions } from "./features.ts";
+export { findKernelType, hasKernelBtf, kernelBtf, moduleBtf, modulesWithBtf } from "./kernel-btf.ts";
+export type { KernelType } from "./kernel-btf.ts";
+export { isBlacklisted, kernelFunctions, traceableFunctions } from "./kallsyms.ts";
+export {
+  listTracepoints,
+  tracefs,
+  tracepointCategories,
+  tracepointFormat,
+  tracepointId,
+  tracepointNames,
+} from "./tracefs.ts";
+export type { TracepointName } from "./tracefs.ts";
+export { PerfSoftware, PerfType } from "./perf.ts";
+export { summarizeLog } from "./verifier-log.ts";
