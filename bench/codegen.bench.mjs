@@ -23,7 +23,12 @@ const CASES = [
     CALLS,
   ],
   ["stats by pid", "tracepoint:syscalls:sys_exit_read { @[pid] = stats(args->ret); }", reads, CALLS],
-  ["printf open", 'tracepoint:syscalls:sys_enter_openat { printf("%s %s\\n", comm, str(args->filename)); }', opens, CALLS / 10],
+  [
+    "printf open",
+    'tracepoint:syscalls:sys_enter_openat { printf("%s %s\\n", comm, str(args->filename)); }',
+    opens,
+    CALLS / 10,
+  ],
 ];
 
 const STATS = "/proc/sys/kernel/bpf_stats_enabled";
@@ -73,6 +78,8 @@ export async function run(args) {
   } finally {
     writeFileSync(STATS, was);
   }
-  console.log(`medians of ${rounds}, the two sides in turn; insns after the kernel's rewriting; ns: time in the tool's programs for each event of the workload`);
+  console.log(
+    `medians of ${rounds}, the two sides in turn; insns after the kernel's rewriting; ns: time in the tool's programs for each event of the workload`,
+  );
   table(rows);
 }

@@ -3,7 +3,8 @@
 import { cpus } from "node:os";
 import { SIDES, median, needPeer, start, table, workload } from "./lib.mjs";
 
-const SCRIPT = 'tracepoint:syscalls:sys_enter_getppid /comm == "skepload"/ { printf("%s %d %d\\n", comm, pid, nsecs); }';
+const SCRIPT =
+  'tracepoint:syscalls:sys_enter_getppid /comm == "skepload"/ { printf("%s %d %d\\n", comm, pid, nsecs); }';
 const PAGES_PER_CPU = 64;
 
 /** A perl program named skepload that makes `rate` getppid calls a second (0: as fast as it can) for `seconds`. */
@@ -64,6 +65,8 @@ export async function run(args) {
       "ns per call": Math.round((median(full[side].map((r) => r.took)) * 1e9) / 1_000_000),
     });
   }
-  console.log(`medians of ${rounds}; ${PAGES_PER_CPU} pages of event buffer a CPU on both sides; ratio of rates without loss: ${(median(best.skep) / Math.max(1, median(best.bpftrace))).toFixed(1)}`);
+  console.log(
+    `medians of ${rounds}; ${PAGES_PER_CPU} pages of event buffer a CPU on both sides; ratio of rates without loss: ${(median(best.skep) / Math.max(1, median(best.bpftrace))).toFixed(1)}`,
+  );
   table(rows);
 }

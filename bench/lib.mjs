@@ -66,7 +66,8 @@ export async function start(side, script, env = {}, stdoutPath = null) {
   const chunks = [];
   const attached = new Promise((resolve, reject) => {
     const look = () => {
-      if (/Attach(?:ing|ed) \d+ probe/.test(stdout.slice(0, 4096)) || /Attach(?:ing|ed) \d+ probe/.test(stderr)) resolve();
+      if (/Attach(?:ing|ed) \d+ probe/.test(stdout.slice(0, 4096)) || /Attach(?:ing|ed) \d+ probe/.test(stderr))
+        resolve();
     };
     child.stdout.on("data", (chunk) => {
       bytes += chunk.length;
@@ -125,7 +126,8 @@ export function workload(command, args) {
 export function table(rows) {
   const keys = Object.keys(rows[0]);
   const width = keys.map((k) => Math.max(k.length, ...rows.map((r) => String(r[k]).length)));
-  const line = (cells) => cells.map((c, i) => (i === 0 ? String(c).padEnd(width[i]) : String(c).padStart(width[i]))).join("  ");
+  const line = (cells) =>
+    cells.map((c, i) => (i === 0 ? String(c).padEnd(width[i]) : String(c).padStart(width[i]))).join("  ");
   console.log(line(keys));
   for (const row of rows) console.log(line(keys.map((k) => row[k])));
 }

@@ -14,7 +14,8 @@ export async function run(args) {
   for (const [name, script] of CASES) {
     const results = { skep: [], bpftrace: [] };
     for (let i = 0; i < rounds; i++) {
-      for (const side of ["skep", "bpftrace"]) results[side].push(timed(SIDES[side], script, { BPFTRACE_MAX_PROBES: "2000" }));
+      for (const side of ["skep", "bpftrace"])
+        results[side].push(timed(SIDES[side], script, { BPFTRACE_MAX_PROBES: "2000" }));
     }
     const of = (side, key) => median(results[side].map((r) => r[key]));
     rows.push({

@@ -104,8 +104,8 @@ export function builtin(name: string): { readonly row: Builtin; readonly index?:
   const numbered = /^(s?arg)([0-9]+)$/.exec(name);
   if (numbered) return { row: byName.get(numbered[1]!)!, index: Number(numbered[2]) };
   if (name === "arg" || name === "sarg") return undefined;
-  const row = byName.get(name);
-  return row && { row };
+  const found = byName.get(name);
+  return found && { row: found };
 }
 
 /** True for names of builtins, `arg0` and the like included. */
