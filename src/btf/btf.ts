@@ -47,6 +47,10 @@ export class Btf {
   private readonly typesOffset: number;
   /** Index of each own type's first word. */
   private readonly starts: Uint32Array;
+  /** Kind of each own type, beside the words for searches that touch nothing else. */
+  private readonly kinds: Uint8Array;
+  /** Number of own types of each kind. */
+  private readonly kindCounts = new Uint32Array(BTF_KIND_MAX + 1);
   private readonly decoded = new Map<number, BtfType>();
   private readonly kindIds = new Map<number, Uint32Array>();
   private readonly kindNames = new Map<number, NameIndex>();
@@ -65,7 +69,7 @@ export class Btf {
     this.typesOffset = sections.typesOffset;
     this.strings = new BtfStrings(sections.strings, `${this.section}: strings`, this.base?.strings);
     this.firstId = this.base === undefined ? 1 : this.base.typeCount;
-    this.starts = this.indexTypes();
+    ({ starts: this.starts, kinds: this.kinds } = this.indexTypes());
     this.typeCount = this.firstId + this.starts.length;
   }
 
@@ -77,10 +81,11 @@ export class Btf {
     return new Btf(bytes, options);
   }
 
-  private indexTypes(): Uint32Array {
-    const { words } = this;
+  private indexTypes(): { starts: Uint32Array; kinds: Uint8Array } {
+    const { words, kindCounts } = this;
     const stringsEnd = this.strings.end;
     const starts = new Uint32Array(Math.floor(words.length / BTF_TYPE_WORDS));
+    const kinds = new Uint8Array(starts.length);
     const fixed = Uint32Array.from(btfTrailingWords, (t) => t.fixed + BTF_TYPE_WORDS);
     const each = Uint32Array.from(btfTrailingWords, (t) => t.each);
     let count = 0;
@@ -92,11 +97,13 @@ export class Btf {
       if (kind === 0 || kind > BTF_KIND_MAX)
         throw this.damaged(at, `type ${this.firstId + count} has unknown kind ${kind}`);
       if (words[at]! >= stringsEnd) throw this.damaged(at, `name at ${words[at]!}: the strings end at ${stringsEnd}`);
+      kindCounts[kind]!++;
+      kinds[count] = kind;
       starts[count++] = at;
       at += fixed[kind]! + each[kind]! * (info & BtfInfo.VLEN_MASK);
     }
     if (at > words.length) throw this.damaged(starts[count - 1]!, `type ${this.firstId + count - 1} is cut short`);
-    return starts.slice(0, count);
+    return { starts: starts.slice(0, count), kinds: kinds.slice(0, count) };
   }
 
   /** A ParseError at a word of the type section. */
@@ -116,8 +123,7 @@ export class Btf {
   kindOf(id: number): BtfKind {
     if (id === 0) return BtfKind.UNKN;
     const owner = this.owner(id);
-    const info = owner.words[owner.starts[id - owner.firstId]! + 1]!;
-    return ((info >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK) as BtfKind;
+    return owner.kinds[id - owner.firstId] as BtfKind;
   }
 
   /** Name of a type, without decoding the rest; empty when anonymous, `void` for id 0. */
@@ -154,12 +160,11 @@ export class Btf {
   private ownIdsByKind(kind: BtfKind): Uint32Array {
     const known = this.kindIds.get(kind);
     if (known !== undefined) return known;
-    const { words, starts } = this;
-    const infos = (i: number): number => (words[starts[i]! + 1]! >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK;
-    let count = 0;
-    for (let i = 0; i < starts.length; i++) if (infos(i) === kind) count++;
-    const ids = new Uint32Array(count);
-    for (let i = 0, n = 0; n < count; i++) if (infos(i) === kind) ids[n++] = this.firstId + i;
+    const ids = new Uint32Array(this.kindCounts[kind]!);
+    for (let n = 0, i = -1; n < ids.length; n++) {
+      i = this.kinds.indexOf(kind, i + 1);
+      ids[n] = this.firstId + i;
+    }
     this.kindIds.set(kind, ids);
     return ids;
   }
