@@ -10,9 +10,7 @@ import type { GeneratedFunction } from "./codegen/generate.ts";
 import { STACK_LIMIT } from "./codegen/frame.ts";
 import type { Func, Inst, IrType, Module, Position } from "./ir.ts";
 import { allocaConflicts } from "./passes/lifetimes.ts";
-import { lower } from "./passes/lower.ts";
 import { moveToScratch, ScratchMap } from "./passes/scratch.ts";
-import { initialiseInputs } from "./passes/initialise.ts";
 import { optimise } from "./passes/pipeline.ts";
 import { printModule } from "./print.ts";
 import { DEFAULT_TARGET } from "./target.ts";
@@ -75,11 +73,6 @@ export function prepareModule(module: Module, options: CompileOptions = {}): Mod
       dump(pass);
     },
   });
-  for (const func of work.funcs) initialiseInputs(func, work);
-  dump("initialise");
-  for (const func of work.funcs) lower(func, work, target);
-  if (options.check) checkModule(work);
-  dump("lower");
   return work;
 }
 

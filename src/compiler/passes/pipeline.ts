@@ -1,17 +1,67 @@
 /** The order of passes. */
 import { removeDeadBlocks } from "../analysis.ts";
-import type { Module } from "../ir.ts";
+import type { Func, Module } from "../ir.ts";
 import type { KernelTarget } from "../target.ts";
+import { simplifyCfg } from "./cfg.ts";
+import { removeDead } from "./dce.ts";
+import { removeDeadStores } from "./dse.ts";
+import { fold } from "./fold.ts";
+import { mergeExpressions } from "./gvn.ts";
+import { initialiseInputs } from "./initialise.ts";
+import { inlineCalls, removeUnreferenced } from "./inline.ts";
+import { lower } from "./lower.ts";
+import { promote } from "./promote.ts";
+import { propagateConstants } from "./sccp.ts";
 
-/** Optimises a module in place. `after` is called when a pass is through. */
+/** A named step over one function; returns true when it changed anything. */
+type Step = readonly [name: string, run: (func: Func, module: Module) => boolean];
+
+const PROMOTE: Step = ["promote", promote];
+const FOLD: Step = ["fold", fold];
+const CONSTANTS: Step = ["constants", propagateConstants];
+const CFG: Step = ["cfg", simplifyCfg];
+const EXPRESSIONS: Step = ["expressions", mergeExpressions];
+const STORES: Step = ["stores", removeDeadStores];
+const DEAD: Step = ["dead", removeDead];
+
+const FIRST: readonly Step[] = [CFG, PROMOTE, FOLD, CONSTANTS, CFG, DEAD];
+const ROUND: readonly Step[] = [PROMOTE, FOLD, EXPRESSIONS, CONSTANTS, FOLD, STORES, DEAD, CFG];
+/** Rounds stop when nothing changes; this bounds them. */
+const MAX_ROUNDS = 4;
+
+/** Optimises a module in place and lowers it for a target. `after` is called with a pass's name when it is through. */
 export function optimise(
   module: Module,
   level: 0 | 1 | 2,
   target: KernelTarget,
   options: { after?: (pass: string) => void } = {},
 ): void {
-  void level;
-  void target;
+  const after = (pass: string): void => options.after?.(pass);
+  const all = (steps: readonly Step[]): boolean => {
+    let changed = false;
+    for (const [name, run] of steps) {
+      for (const func of module.funcs) changed = run(func, module) || changed;
+      after(name);
+    }
+    return changed;
+  };
   for (const func of module.funcs) removeDeadBlocks(func);
-  options.after?.("dead-blocks");
+  removeUnreferenced(module);
+  after("dead-blocks");
+  if (level >= 1) all(FIRST);
+  inlineCalls(module, level >= 2);
+  after("inline");
+  if (level >= 1) {
+    const rounds = level === 1 ? 1 : MAX_ROUNDS;
+    for (let i = 0; i < rounds && all(ROUND); i++);
+  }
+  for (const func of module.funcs) lower(func, module, target);
+  after("lower");
+  if (level >= 1) all(ROUND);
+  for (const func of module.funcs) {
+    // What is zeroed here may be a block of memory again, on a function whose variables escape.
+    if (initialiseInputs(func, module)) lower(func, module, target);
+  }
+  after("initialise");
+  for (const func of module.funcs) removeDeadBlocks(func);
 }

@@ -1,0 +1,225 @@
+/**
+ * Common subexpressions over the dominator tree, with what branches tell (a condition is known on its own sides) and loads that were
+ * loaded or stored before. Memory is known along straight lines: a block with several predecessors starts afresh.
+ */
+import { baseOf, dominators, predecessors, substitute } from "../analysis.ts";
+import { constant } from "../builder.ts";
+import { COMMUTATIVE, INVERSE } from "../ops.ts";
+import type { Block, Func, Inst, Module, Value } from "../ir.ts";
+import { PURE_OPS } from "../ir.ts";
+import { argumentEffect, isConstantCall, writesNothing } from "./effects.ts";
+import { maxBits } from "./fold.ts";
+import { FrameMemory } from "./frame-memory.ts";
+
+/** A place in memory whose content is a known value. */
+interface Known {
+  readonly base: Value;
+  readonly offset: number;
+  readonly bits: number;
+  readonly value: Value;
+  readonly signed: boolean;
+}
+
+/** An entry of the table to take back when the walk leaves a subtree. */
+interface Undo {
+  readonly key: string;
+  readonly before: Value | undefined;
+}
+
+/** Merges equal computations. Returns true when anything changed. */
+export function mergeExpressions(func: Func, module: Module): boolean {
+  return new Numbering(func, module).run();
+}
+
+class Numbering {
+  private readonly func: Func;
+  private readonly module: Module;
+  private readonly memory: FrameMemory;
+  private readonly replaced = new Map<Inst, Value>();
+  private readonly table = new Map<string, Value>();
+  private readonly ends = new Map<Block, Known[]>();
+  private changed = false;
+
+  constructor(func: Func, module: Module) {
+    this.func = func;
+    this.module = module;
+    this.memory = new FrameMemory(func, module);
+  }
+
+  run(): boolean {
+    const doms = dominators(this.func);
+    const preds = predecessors(this.func);
+    const stack: { block: Block; undo: Undo[] | null }[] = [{ block: this.func.blocks[0]!, undo: null }];
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1]!;
+      if (top.undo) {
+        for (const { key, before } of top.undo.toReversed()) {
+          if (before) this.table.set(key, before);
+          else this.table.delete(key);
+        }
+        stack.pop();
+        continue;
+      }
+      top.undo = [];
+      const { block } = top;
+      const list = preds.get(block)!;
+      const only = list.length === 1 ? list[0]! : null;
+      if (only) this.learnFromBranch(block, only, top.undo);
+      this.visit(block, only ? [...(this.ends.get(only) ?? [])] : [], top.undo);
+      for (const child of doms.children.get(block) ?? []) stack.push({ block: child, undo: null });
+    }
+    substitute(this.func, this.replaced);
+    return this.changed || this.replaced.size > 0;
+  }
+
+  private resolve(value: Value): Value {
+    let v = value;
+    while (v.kind === "inst") {
+      const next = this.replaced.get(v);
+      if (!next) break;
+      v = next;
+    }
+    return v;
+  }
+
+  private key(inst: Inst): string {
+    const name = (v: Value): string =>
+      v.kind === "const" ? `${v.type}:${v.value}` : v.kind === "param" ? `p${v.index}` : `%${v.id}`;
+    const args = inst.args.map(name);
+    if (COMMUTATIVE.has(inst.op)) args.sort();
+    return `${inst.op} ${inst.type} ${inst.predicate ?? ""} ${inst.bits ?? ""} ${inst.map ?? ""} ${inst.offset ?? ""} ${inst.callee ?? ""} ${inst.helper ?? ""} ${args.join()}`;
+  }
+
+  private enter(key: string, value: Value, undo: Undo[]): void {
+    undo.push({ key, before: this.table.get(key) });
+    this.table.set(key, value);
+  }
+
+  /** Inside the side of a branch its condition, and the opposite one, have known values. */
+  private learnFromBranch(block: Block, from: Block, undo: Undo[]): void {
+    const t = from.terminator;
+    if (t?.kind !== "branch" || t.then === t.else) return;
+    const condition = this.resolve(t.condition);
+    if (condition.kind !== "inst" || condition.op !== "icmp") return;
+    const holds = t.then === block;
+    const known: Inst = { ...condition, args: condition.args.map((a) => this.resolve(a)) };
+    const tell = (inst: Inst, value: boolean): void => this.enter(this.key(inst), constant(value ? 1 : 0, "i1"), undo);
+    tell(known, holds);
+    tell({ ...known, predicate: INVERSE[known.predicate!] }, !holds);
+  }
+
+  private visit(block: Block, known: Known[], undo: Undo[]): void {
+    let memory = known;
+    const out: Inst[] = [];
+    for (const inst of block.insts) {
+      for (let i = 0; i < inst.args.length; i++) inst.args[i] = this.resolve(inst.args[i]!);
+      const merged = this.merge(inst, memory, undo);
+      if (merged === "gone") {
+        inst.block = null;
+        this.changed = true;
+        continue;
+      }
+      if (merged) {
+        this.replaced.set(inst, merged);
+        inst.block = null;
+        continue;
+      }
+      memory = this.after(inst, memory);
+      out.push(inst);
+    }
+    block.insts = out;
+    const t = block.terminator;
+    if (t?.kind === "branch") t.condition = this.resolve(t.condition);
+    else if (t?.kind === "return" && t.value) t.value = this.resolve(t.value);
+    this.ends.set(block, memory);
+  }
+
+  private merge(inst: Inst, memory: Known[], undo: Undo[]): Value | "gone" | null {
+    if ((PURE_OPS.has(inst.op) && inst.op !== "phi") || isConstantCall(inst)) {
+      const key = this.key(inst);
+      const known = this.table.get(key);
+      if (known) return known;
+      this.enter(key, inst, undo);
+      return null;
+    }
+    if (inst.op === "load" && !inst.volatile) {
+      const { base, offset } = this.place(inst);
+      const hit = memory.find((k) => sameValue(k.base, base) && k.offset === offset && k.bits === inst.bits);
+      if (!hit || hit.value.type !== inst.type) return null;
+      return hit.signed === (inst.signed === true) || inst.bits === 64 ? hit.value : null;
+    }
+    if (inst.op === "store" && !inst.volatile) {
+      const { base, offset } = this.place(inst);
+      const hit = memory.find((k) => sameValue(k.base, base) && k.offset === offset && k.bits === inst.bits);
+      // Writing to the frame what is there already.
+      if (hit && sameValue(hit.value, inst.args[1]!) && base.kind === "inst" && this.memory.start.has(base))
+        return "gone";
+    }
+    return null;
+  }
+
+  private place(inst: Inst): { base: Value; offset: number } {
+    const { base, offset } = baseOf(inst.args[0]!);
+    return { base, offset: offset + (inst.offset ?? 0) };
+  }
+
+  /** What is known of memory after an instruction. */
+  private after(inst: Inst, memory: Known[]): Known[] {
+    switch (inst.op) {
+      case "load": {
+        if (inst.volatile) return memory;
+        const place = this.place(inst);
+        return [...memory, { ...place, bits: inst.bits!, value: inst, signed: inst.signed === true }];
+      }
+      case "store": {
+        const place = this.place(inst);
+        const rest = this.clobber(memory, place.base, place.offset, inst.bits! / 8);
+        const value = inst.args[1]!;
+        if (inst.volatile || value.type === "i1") return rest;
+        // A narrow store keeps the low bits only.
+        if (inst.bits !== 64 && maxBits(value) > inst.bits!) return rest;
+        return [...rest, { ...place, bits: inst.bits!, value, signed: false }];
+      }
+      case "atomic":
+      case "memset":
+      case "memcpy": {
+        const place = this.place(inst);
+        return this.clobber(memory, place.base, place.offset, inst.size ?? inst.bits! / 8);
+      }
+      case "helper":
+      case "kfunc":
+      case "call": {
+        let rest = memory;
+        if (!writesNothing(inst)) rest = rest.filter((k) => this.isPrivate(k.base));
+        inst.args.forEach((arg, i) => {
+          if (arg.type !== "ptr") return;
+          const effect = argumentEffect(inst, i, this.module);
+          if (!effect.writes) return;
+          const { base, offset } = baseOf(arg);
+          rest = this.clobber(rest, base, offset, effect.size ?? Infinity);
+        });
+        return rest;
+      }
+      default:
+        return memory;
+    }
+  }
+
+  /** Memory that only this function's own instructions and the calls given its address can change. */
+  private isPrivate(base: Value): boolean {
+    return base.kind === "inst" && base.op === "alloca" && this.memory.start.has(base);
+  }
+
+  private clobber(memory: Known[], base: Value, offset: number, size: number): Known[] {
+    const wrote = this.memory.locate(base);
+    return memory.filter((k) => {
+      if (sameValue(k.base, base)) return k.offset + k.bits / 8 <= offset || k.offset >= offset + size;
+      if (this.isPrivate(k.base)) return !(wrote !== null && wrote.alloca === k.base);
+      return wrote !== null && this.isPrivate(wrote.alloca);
+    });
+  }
+}
+
+function sameValue(a: Value, b: Value): boolean {
+  return a === b || (a.kind === "const" && b.kind === "const" && a.type === b.type && a.value === b.value);
+}
