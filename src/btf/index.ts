@@ -16,6 +16,7 @@ export {
   BtfVarLinkage,
   btfKindNames,
 } from "./kinds.ts";
+export { mapTakesBtf } from "./map-types.ts";
 export type { BtfField } from "./members.ts";
 export {
   decodeFuncInfo,

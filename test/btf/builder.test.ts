@@ -10,7 +10,9 @@ import {
   decodeLineInfo,
   encodeFuncInfo,
   encodeLineInfo,
+  mapTakesBtf,
 } from "../../src/btf/index.ts";
+import { MapType } from "../../src/isa/index.ts";
 import { describeUnless } from "../support/needs.ts";
 import { close, createMap, loadBtf, loadProgram, noBpfReason } from "./bpf.ts";
 
@@ -191,6 +193,33 @@ describeUnless(noBpfReason(), "the kernel", () => {
     close(btf.fd);
     expect(map.errno).toBe(errno);
   }); // prettier-ignore
+
+  it("refuses types of just the maps that mapTakesBtf names", () => {
+    const b = new BtfBuilder();
+    const [u32, u64] = [b.int("u32", 4), b.int("u64", 8)];
+    const btf = loadBtf(b.finish());
+    const answered: string[] = [];
+    for (const [name, type] of Object.entries(MapType)) {
+      for (const [keySize, valueSize] of [
+        [4, 4],
+        [4, 8],
+        [0, 8],
+      ] as const) {
+        const map = { type, keySize, valueSize, maxEntries: 4, flags: type === MapType.LPM_TRIE ? 1 : 0 };
+        const plain = createMap({ ...map, btfFd: 0, keyTypeId: 0, valueTypeId: 0 });
+        close(plain.fd);
+        if (plain.fd < 0) continue;
+        const valueTypeId = valueSize === 8 ? u64 : u32;
+        const typed = createMap({ ...map, btfFd: btf.fd, keyTypeId: keySize === 0 ? 0 : u32, valueTypeId });
+        close(typed.fd);
+        answered.push(name);
+        expect(typed.fd >= 0, `${name}: errno ${typed.errno}`).toBe(mapTakesBtf(type));
+      }
+    }
+    close(btf.fd);
+    expect(answered).toContain("HASH");
+    expect(answered).toContain("STACK_TRACE");
+  });
 
   it("shows our source lines in the verifier's log", () => {
     const b = new BtfBuilder();
