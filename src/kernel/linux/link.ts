@@ -29,7 +29,7 @@ export class LinuxLink implements Link {
 
   /** Runs an iterator program over everything and returns what it wrote. Throws SyscallError for other kinds of links. */
   readIterator(): Uint8Array {
-    using iterator = createIterator(this.fd.value);
+    const iterator = createIterator(this.fd.value);
     const memory = new NativeMemory(READ_BYTES);
     const pieces: Uint8Array[] = [];
     try {
@@ -40,6 +40,7 @@ export class LinuxLink implements Link {
         pieces.push(memory.bytes.slice(0, count));
       }
     } finally {
+      iterator.close();
       memory.free();
     }
   }
