@@ -4,7 +4,7 @@ import { decodeType } from "./decode.ts";
 import { BTF_KIND_MAX, BTF_TYPE_WORDS, BtfInfo, BtfKind, btfKindNames, btfTrailingWords } from "./kinds.ts";
 import { alignOfType, pointerSizeOf, sizeOfType, stripTypeModifiers } from "./layout.ts";
 import { type BtfField, fieldByPath, listFields } from "./members.ts";
-import { readBtfSections } from "./sections.ts";
+import { type BtfSections, readBtfSections } from "./sections.ts";
 import { BtfStrings } from "./strings.ts";
 import type { BtfComposite, BtfEnum, BtfFunc, BtfFuncProto, BtfMember, BtfType, BtfTypedef, BtfVoid } from "./types.ts";
 
@@ -50,7 +50,7 @@ export class Btf {
   /** Kind of each own type, beside the words for searches that touch nothing else. */
   private readonly kinds: Uint8Array;
   /** Number of own types of each kind. */
-  private readonly kindCounts = new Uint32Array(BTF_KIND_MAX + 1);
+  private readonly kindCounts = new Uint32Array(BtfInfo.KIND_MASK + 1);
   private readonly decoded = new Map<number, BtfType>();
   private readonly kindIds = new Map<number, Uint32Array>();
   private readonly kindNames = new Map<number, NameIndex>();
@@ -69,7 +69,7 @@ export class Btf {
     this.typesOffset = sections.typesOffset;
     this.strings = new BtfStrings(sections.strings, `${this.section}: strings`, this.base?.strings);
     this.firstId = this.base === undefined ? 1 : this.base.typeCount;
-    ({ starts: this.starts, kinds: this.kinds } = this.indexTypes());
+    ({ starts: this.starts, kinds: this.kinds } = this.indexTypes(sections.layout));
     this.typeCount = this.firstId + this.starts.length;
   }
 
@@ -81,20 +81,20 @@ export class Btf {
     return new Btf(bytes, options);
   }
 
-  private indexTypes(): { starts: Uint32Array; kinds: Uint8Array } {
+  private indexTypes(layout: BtfSections["layout"]): { starts: Uint32Array; kinds: Uint8Array } {
     const { words, kindCounts } = this;
     const stringsEnd = this.strings.end;
     const starts = new Uint32Array(Math.floor(words.length / BTF_TYPE_WORDS));
     const kinds = new Uint8Array(starts.length);
-    const fixed = Uint32Array.from(btfTrailingWords, (t) => t.fixed + BTF_TYPE_WORDS);
-    const each = Uint32Array.from(btfTrailingWords, (t) => t.each);
+    const fixed = Uint32Array.from(layout, (t) => t.fixed + BTF_TYPE_WORDS);
+    const each = Uint32Array.from(layout, (t) => t.each);
     let count = 0;
     let at = 0;
     while (at < words.length) {
       if (at + BTF_TYPE_WORDS > words.length) throw this.damaged(at, "a type is cut short");
       const info = words[at + 1]!;
       const kind = (info >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK;
-      if (kind === 0 || kind > BTF_KIND_MAX)
+      if (kind === 0 || kind >= fixed.length)
         throw this.damaged(at, `type ${this.firstId + count} has unknown kind ${kind}`);
       if (words[at]! >= stringsEnd) throw this.damaged(at, `name at ${words[at]!}: the strings end at ${stringsEnd}`);
       kindCounts[kind]!++;
@@ -348,6 +348,6 @@ export class Btf {
   damagedType(id: number, what: string): ParseError {
     const owner = this.owner(id);
     const word = id === 0 ? 0 : owner.starts[id - owner.firstId]!;
-    return owner.damaged(word, `type ${id} (${btfKindNames[this.kindOf(id)]}): ${what}`);
+    return owner.damaged(word, `type ${id} (${btfKindNames[this.kindOf(id)] ?? this.kindOf(id)}): ${what}`);
   }
 }

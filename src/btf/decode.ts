@@ -121,5 +121,7 @@ export function decodeType(
     }
     case BtfKind.FLOAT:
       return { id, kind, name, size };
+    default:
+      throw damaged(start, `type ${id} is of kind ${String(kind)}, which is newer than this reader`);
   }
 }

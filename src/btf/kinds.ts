@@ -4,9 +4,13 @@
 export const BTF_MAGIC = 0xeb9f;
 /** The only version there is. */
 export const BTF_VERSION = 1;
-/** Bytes of `struct btf_header` as all kernels write it; newer headers are longer and end with sections we may skip. */
+/** Bytes of `struct btf_header` as all kernels up to 7.2 write it. */
 export const BTF_HEADER_SIZE = 24;
-/** Largest number of members, parameters, values or entries that one type can have (16 bits of its info word). */
+/** Bytes of a header that also says where the layout of kinds is, for readers that are older than a kind. */
+export const BTF_LAYOUT_HEADER_SIZE = 32;
+/** Bytes of a record of that layout: those that follow the head of a type once, those for each of vlen, two of flags. */
+export const BTF_LAYOUT_RECORD_SIZE = 4;
+/** Largest number of members, parameters, values or entries of one type that all kernels read; newer ones read 24 bits. */
 export const BTF_MAX_VLEN = 0xffff;
 /** The kernel refuses names longer than this (`KSYM_NAME_LEN` minus the NUL; 127 before 6.1). */
 export const BTF_MAX_NAME_LENGTH = 511;
@@ -60,11 +64,11 @@ export const BtfFuncLinkage = { STATIC: 0, GLOBAL: 1, EXTERN: 2 } as const;
 export const BtfVarLinkage = { STATIC: 0, GLOBAL_ALLOCATED: 1, GLOBAL_EXTERN: 2 } as const;
 
 /**
- * The second word of every type. Bits 0-15 count what follows (`vlen`), 24-28 are the kind, 31 is the kind flag:
- * struct and union: members carry bitfield sizes; enum: values are signed; forward: it is a union;
- * tags: they are attributes (kernel 6.15).
+ * The second word of every type. Bits 0-23 count what follows (`vlen`), bits 24-30 are the kind; before kernels described the
+ * layout of kinds, only 0-15 and 24-28 were used, the others 0. Bit 31 is the kind flag: struct and union: members carry bitfield
+ * sizes; enum: values are signed; forward: it is a union; tags: they are attributes (kernel 6.15).
  */
-export const BtfInfo = { VLEN_MASK: 0xffff, KIND_SHIFT: 24, KIND_MASK: 0x1f, KIND_FLAG: 0x8000_0000 } as const;
+export const BtfInfo = { VLEN_MASK: 0xff_ffff, KIND_SHIFT: 24, KIND_MASK: 0x7f, KIND_FLAG: 0x8000_0000 } as const;
 
 /** 32-bit words of the common head of a type: name offset, info, then size or type id. */
 export const BTF_TYPE_WORDS = 3;

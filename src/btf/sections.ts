@@ -1,14 +1,23 @@
 /** From bytes to sections: the header, the byte order, and the type section as 32-bit words. */
 import { ByteReader, ParseError } from "../base/index.ts";
-import { BTF_HEADER_SIZE, BTF_MAGIC, BTF_VERSION } from "./kinds.ts";
+import {
+  BTF_HEADER_SIZE,
+  BTF_LAYOUT_HEADER_SIZE,
+  BTF_LAYOUT_RECORD_SIZE,
+  BTF_MAGIC,
+  BTF_VERSION,
+  btfTrailingWords,
+} from "./kinds.ts";
 
-/** The two sections of BTF. */
+/** The sections of BTF. */
 export interface BtfSections {
   /** The type section. All its fields are 32 bits wide, so that one view in this machine's byte order reads everything. */
   readonly words: Uint32Array;
   /** Byte offset of the type section in the input, for errors. */
   readonly typesOffset: number;
   readonly strings: Uint8Array;
+  /** Words that follow the head of a type, by kind: those known here and those that the data itself describes. */
+  readonly layout: readonly { readonly fixed: number; readonly each: number }[];
   /** Whether the input is big-endian. */
   readonly bigEndian: boolean;
 }
@@ -58,8 +67,37 @@ export function readBtfSections(bytes: Uint8Array, section: string): BtfSections
     words: wordsOf(types, bigEndian !== hostIsBigEndian),
     typesOffset,
     strings: reader.slice(headerSize + stringOffset, stringLength),
+    layout: [...btfTrailingWords, ...laterKinds(reader, headerSize, u32)],
     bigEndian,
   };
+}
+
+/** The layout of kinds that are newer than this reader, so that their types can be stepped over. */
+function laterKinds(
+  reader: ByteReader,
+  headerSize: number,
+  u32: (offset: number) => number,
+): { fixed: number; each: number }[] {
+  if (headerSize < BTF_LAYOUT_HEADER_SIZE) return [];
+  const [offset, length] = [u32(BTF_HEADER_SIZE), u32(BTF_HEADER_SIZE + 4)];
+  const room = reader.length - headerSize;
+  if (offset + length > room) {
+    throw new ParseError(reader.section, BTF_HEADER_SIZE, `layout of kinds at ${offset}+${length} of ${room} bytes`);
+  }
+  const out: { fixed: number; each: number }[] = [];
+  for (let kind = btfTrailingWords.length; (kind + 1) * BTF_LAYOUT_RECORD_SIZE <= length; kind++) {
+    const at = headerSize + offset + kind * BTF_LAYOUT_RECORD_SIZE;
+    const [fixed, each] = [reader.u8(at), reader.u8(at + 1)];
+    if (fixed % 4 !== 0 || each % 4 !== 0) {
+      throw new ParseError(
+        reader.section,
+        at,
+        `kind ${kind} is laid out in ${fixed}+${each} bytes, not a multiple of 4`,
+      );
+    }
+    out.push({ fixed: fixed / 4, each: each / 4 });
+  }
+  return out;
 }
 
 function wordsOf(types: Uint8Array, swap: boolean): Uint32Array {

@@ -124,6 +124,28 @@ describe("damaged BTF", () => {
     expect(() => printBtfType(btf, 1)).toThrow(/deeper|larger/);
   });
 
+  it("types of a later kind are stepped over when the data says how large they are", () => {
+    // INT, a type of kind 20 with one word and two for each of 3, and a struct that comes after it.
+    const words = [0, info(BtfKind.INT), 4, 32, 0, ((20 << 24) | 3) >>> 0, 0, 1, 2, 3, 4, 5, 6, 7];
+    words.push(0, info(BtfKind.STRUCT, 1), 4, 0, 1, 0);
+    const plain = ofWords(...words);
+    expect(() => Btf.parse(plain)).toThrow(/type 2 has unknown kind 20/);
+    const layout = new Uint8Array(21 * 4);
+    layout.set([4, 8], 20 * 4);
+    const header = patched(plain.slice(0, 24), [4, 32]);
+    const place = new Uint8Array(8);
+    new DataView(place.buffer).setUint32(0, plain.length - 24, true);
+    new DataView(place.buffer).setUint32(4, layout.length, true);
+    const described = Uint8Array.from([...header, ...place, ...plain.slice(24), ...layout]);
+    const btf = Btf.parse(described);
+    expect(btf.typeCount).toBe(4);
+    expect(btf.kindOf(2)).toBe(20);
+    expect(btf.sizeOf(3)).toBe(4);
+    expect(() => btf.typeById(2)).toThrow(/kind 20, which is newer than this reader/);
+    expect(() => Btf.parse(patched(described, [28, 4096]))).toThrow(/layout of kinds/);
+    exercise(btf);
+  });
+
   it("ids that a caller invents are a RangeError", () => {
     const btf = Btf.parse(sample());
     for (const id of [-1, 1.5, Number.NaN, btf.typeCount]) expect(() => btf.kindOf(id)).toThrow(RangeError);
