@@ -123,10 +123,19 @@ export class Body {
     };
   }
 
+  /**
+   * The number 0 as the verifier cannot know it. A loop that starts from a constant is followed round by round; one that starts from
+   * an unknown number ends once a round changes no bounds (`widen_imprecise_scalars` has nothing to do then).
+   */
+  unknownZero(): Value {
+    return this.b.load(this.b.mapvalue(this.script.zeroMap()), 64, { volatile: true });
+  }
+
   /** Runs `body` with an index from 0 up to `count`, exclusive, until it calls `stop`. */
   countedLoop(count: Value, body: (index: Value, stop: () => void) => void): void {
     const { b } = this;
-    const index = this.cell(this.int(0));
+    const short = count.kind === "const" && count.value <= FOLLOWED_ROUNDS;
+    const index = this.cell(short ? this.int(0) : this.unknownZero());
     const head = b.block("head");
     const inside = b.block("loop");
     const next = b.block("next");
@@ -140,7 +149,8 @@ export class Body {
     b.jump(next);
     b.moveTo(next);
     index.set(b.binary("add", index.get(), this.int(1)));
-    b.jump(head);
+    if (short) b.jump(head);
+    else b.maygoto(head, end);
     b.moveTo(end);
   }
 
@@ -254,6 +264,9 @@ export class Body {
     return this.b.zext(condition, 1);
   }
 }
+
+/** Rounds of a loop that the verifier may well follow one by one. */
+const FOLLOWED_ROUNDS = 64n;
 
 /** Largest memory that is cleared or copied by instructions rather than by a call. */
 const INLINE_BYTES = 128;

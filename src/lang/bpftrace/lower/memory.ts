@@ -231,7 +231,9 @@ function widest(a: number, c: number, left: number): MemBits {
 
 function writeString(body: Body, from: Place, size: number, to: Value, offset: number, zeroTail: boolean): void {
   const fromSize = sizeOf(from.type);
-  if (from.access === "direct" || from.access === "context") {
+  const local = from.access === "direct" || from.access === "context";
+  // What lies behind the NUL of a record's or struct's array is anybody's: then the string is copied up to its NUL.
+  if (local && (from.zeroTail === true || !zeroTail)) {
     const copied = Math.min(size, fromSize);
     copyBytes(body, from, to, offset, copied);
     if (fromSize > size) body.b.store(to, body.int(0), 8, { offset: offset + size - 1 });
@@ -239,7 +241,7 @@ function writeString(body: Body, from: Place, size: number, to: Value, offset: n
     return;
   }
   const space = from.access === "user" ? "user" : "kernel";
-  const base = from.access === "trusted" ? body.b.ptrtoint(from.base) : from.base;
+  const base = from.base.type === "ptr" ? body.b.ptrtoint(from.base) : from.base;
   if (zeroTail) body.zero(to, size, offset);
   body.probeReadString(space, to, offset, body.int(Math.min(size, fromSize)), body.addressPlus(base, from.offset));
 }

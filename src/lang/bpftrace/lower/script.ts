@@ -3,7 +3,7 @@ import { lineColumnAt, SkepError, UnsupportedError } from "../../../base/index.t
 import type { Span } from "../../../base/index.ts";
 import { addMap, createModule } from "../../../compiler/builder.ts";
 import type { Module, Position } from "../../../compiler/ir.ts";
-import { helperByName, MapType } from "../../../isa/index.ts";
+import { helperByName, MapFlags, MapType } from "../../../isa/index.ts";
 import type { CheckedScript, ProbeTarget } from "../checked.ts";
 import type { TraceEnvironment } from "../environment.ts";
 import { EVENT_RING, LOST_EVENTS } from "../plan.ts";
@@ -148,6 +148,21 @@ export class ScriptContext {
     return kernelMap;
   }
 
+  /** A map of one u64 that is always zero, which the verifier does not know. */
+  zeroMap(): string {
+    if (!this.module.maps.some((m) => m.name === ZERO)) {
+      addMap(this.module, {
+        name: ZERO,
+        type: MapType.ARRAY,
+        keySize: 4,
+        valueSize: 8,
+        maxEntries: 1,
+        flags: MapFlags.RDONLY_PROG,
+      });
+    }
+    return ZERO;
+  }
+
   /** A frozen map of constant bytes, for tables that programs index. */
   constantMap(bytes: Uint8Array): string {
     const name = `skep_const_${this.constants++}`;
@@ -157,7 +172,7 @@ export class ScriptContext {
       keySize: 4,
       valueSize: bytes.length,
       maxEntries: 1,
-      flags: 1 << 7,
+      flags: MapFlags.RDONLY_PROG,
       initialValue: bytes,
       frozen: true,
     });
@@ -186,6 +201,9 @@ export class ScriptContext {
     });
   }
 }
+
+/** The map behind {@link ScriptContext.zeroMap}. */
+const ZERO = "skep_zero";
 
 /** Where the time of the start is kept: an array of one u64. */
 export const START_TIME = "skep_start";

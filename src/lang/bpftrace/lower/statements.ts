@@ -1,6 +1,6 @@
 /** Statements: assignments, branches and loops. */
 import type { Value } from "../../../compiler/ir.ts";
-import type { Expression, IfStatement, MapExpression, Statement, VariableExpression } from "../ast.ts";
+import type { Expression, IfStatement, MapExpression, Statement, Variable, VariableExpression } from "../ast.ts";
 import { isAggregation, sizeOf } from "../types.ts";
 import { addTo, aggregate } from "./aggregations.ts";
 import type { Body } from "./body.ts";
@@ -41,6 +41,7 @@ function lowerStatement(body: Body, statement: Statement): void {
       lowerIf(body, statement);
       return;
     case "while": {
+      loosenVariables(body, statement);
       const head = b.block("while");
       const inside = b.block("body");
       const next = b.block("next");
@@ -171,11 +172,45 @@ function assignMap(body: Body, target: MapExpression, op: BinaryOperatorOrNull, 
   modifyEntry(body, map, target, op, number, compute, "none");
 }
 
+/** Rounds of a loop over a range that the verifier may well follow one by one. */
+const FOLLOWED_ROUNDS = 32n;
+
+/** Makes the verifier forget the numbers that a loop changes, so that it need not follow every round. */
+function loosenVariables(body: Body, loop: unknown): void {
+  const { b } = body;
+  const changed = [...changedVariables(loop)].filter((v) => isScalarType(v.type) && body.variables.has(v));
+  if (changed.length === 0) return;
+  const zero = body.unknownZero();
+  for (const variable of changed) {
+    const { pointer } = body.variables.get(variable)!;
+    b.store(pointer, b.binary("add", b.load(pointer, 64), zero), 64);
+  }
+}
+
+/** Variables of the script that a part of it assigns to. */
+function changedVariables(node: unknown, out: Set<Variable> = new Set()): Set<Variable> {
+  if (node === null || typeof node !== "object") return out;
+  if (Array.isArray(node)) {
+    for (const item of node) changedVariables(item, out);
+    return out;
+  }
+  const { kind, target } = node as { kind?: unknown; target?: VariableExpression };
+  if ((kind === "assign" || kind === "increment") && target?.kind === "variable" && target.resolved) {
+    out.add(target.resolved);
+  }
+  for (const [key, item] of Object.entries(node)) if (!SKIPPED_PROPERTIES.has(key)) changedVariables(item, out);
+  return out;
+}
+
 function lowerRangeLoop(body: Body, statement: Extract<Statement, { kind: "for-range" }>): void {
   const { b } = body;
+  const from = constantOfExpression(statement.start);
+  const to = constantOfExpression(statement.end);
+  const short = from !== undefined && to !== undefined && to - from <= FOLLOWED_ROUNDS;
   const start = lowerNumber(body, statement.start);
   const stop = body.cell(lowerNumber(body, statement.end));
-  const index = body.cell(start);
+  if (!short) loosenVariables(body, statement.body);
+  const index = body.cell(short ? start : b.binary("add", start, body.unknownZero()));
   const head = b.block("for");
   const inside = b.block("body");
   const next = b.block("next");
@@ -192,6 +227,7 @@ function lowerRangeLoop(body: Body, statement: Extract<Statement, { kind: "for-r
   b.jump(next);
   b.moveTo(next);
   index.set(b.binary("add", index.get(), body.int(1)));
-  body.backEdge(head, end);
+  if (short) b.jump(head);
+  else body.backEdge(head, end);
   b.moveTo(end);
 }

@@ -243,8 +243,9 @@ export function findString(body: Body, haystack: Expression, needle: Expression)
   const hStart = b.ptradd(h.base, h.offset);
   const nStart = b.ptradd(n.base, n.offset);
   const result = body.cell(body.int(-1));
-  const start = body.cell(body.int(0));
-  const matched = body.cell(body.int(0));
+  const zero = body.unknownZero();
+  const start = body.cell(zero);
+  const matched = body.cell(zero);
   const head = b.block("search");
   const end = b.block("found");
   b.jump(head);
