@@ -9,7 +9,7 @@ import { Errno } from "./errno.ts";
 import { eventSource } from "./event-source.ts";
 import { OwnedFd } from "./fd.ts";
 import { isBlacklisted, kernelFunctions, traceableFunctions } from "./kallsyms.ts";
-import { LinuxLink } from "./link.ts";
+import { type LinkFds, LinuxLink } from "./link.ts";
 import { machine } from "./machine.ts";
 import {
   type PerfEventRequest,
@@ -33,28 +33,35 @@ export type AlternativeHint = (func: string) => string | undefined;
 let perfLinks: boolean | undefined;
 
 /**
- * Lets a program run at a perf event. The link (Linux 5.15) or, before, the event itself holds the program. Returns the descriptors
- * to close, in order. Closes the event on failure.
+ * Lets a program run at a perf event. The link (Linux 5.15) or, before, the event itself holds the program. Closes the event on
+ * failure.
  */
-function runAtEvent(program: LinuxProgram, event: OwnedFd, what: string): OwnedFd[] {
-  const fds: OwnedFd[] = [];
+function runAtEvent(program: LinuxProgram, event: OwnedFd, what: string): LinkFds {
+  let link: OwnedFd | undefined;
   try {
     if (perfLinks ?? machine.atLeast(5, 15)) {
       const result = tryPerfEventLink(program.fd.value, event.value);
-      if (result >= 0) fds.push(new OwnedFd(result, `link ${what}`));
-      // A kernel that calls itself newer than it is; else the program does not fit the event, which the ioctl will say again.
-      else if (result !== -Errno.EINVAL) throw attachFailure(what, -result);
-      if (result >= 0) perfLinks = true;
+      if (result >= 0) {
+        link = new OwnedFd(result, `link ${what}`);
+        perfLinks = true;
+      } else if (result !== -Errno.EINVAL) {
+        throw attachFailure(what, -result);
+      }
+      // EINVAL: a kernel that calls itself newer than it is; else the program does not fit, which the ioctl will say again.
     }
-    if (fds.length === 0) setPerfEventProg(event, program.fd.value);
+    if (link === undefined) setPerfEventProg(event, program.fd.value);
     enablePerfEvent(event);
-    fds.push(event);
-    return fds;
+    return link === undefined ? { holders: [event], events: [] } : { holders: [link], events: [event] };
   } catch (error) {
-    for (const fd of fds) fd.close();
+    link?.close();
     event.close();
     throw error;
   }
+}
+
+/** An attachment that is one BPF link. */
+function onlyLink(link: OwnedFd): LinkFds {
+  return { holders: [link], events: [] };
 }
 
 function attachFailure(what: string, errno: number): Error {
@@ -75,7 +82,7 @@ function attachRawTracepoint(program: LinuxProgram, spec: SpecOf<"raw-tracepoint
   const name = program.spec.type === ProgType.TRACING ? undefined : spec.name;
   const what = `raw tracepoint ${spec.name}`;
   try {
-    return new LinuxLink(spec, [openRawTracepoint(program.fd.value, name, what)]);
+    return new LinuxLink(spec, onlyLink(openRawTracepoint(program.fd.value, name, what)));
   } catch (error) {
     if (!(error instanceof SyscallError) || error.errno !== Errno.ENOENT) throw error;
     const near = nearestNames(
@@ -91,8 +98,8 @@ function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): LinuxLin
   const { attachTo, name, expectedAttachType } = program.spec;
   const what = `${attachTo ?? name}`;
   if (expectedAttachType === AttachType.TRACE_ITER)
-    return new LinuxLink(spec, [linkIterator(program.fd.value, `iterator ${what}`)]);
-  return new LinuxLink(spec, [openRawTracepoint(program.fd.value, undefined, what)]);
+    return new LinuxLink(spec, onlyLink(linkIterator(program.fd.value, `iterator ${what}`)));
+  return new LinuxLink(spec, onlyLink(openRawTracepoint(program.fd.value, undefined, what)));
 }
 
 function attachKprobe(program: LinuxProgram, spec: SpecOf<"kprobe">, hint: AlternativeHint): LinuxLink {
@@ -185,7 +192,7 @@ function attachKprobeMulti(program: LinuxProgram, spec: SpecOf<"kprobe-multi">, 
       kprobesMissing() ?? "this kernel was built without FPROBE (CONFIG_FPROBE is not set): attach one by one";
     throw new UnsupportedError(what, withAlternative(why, spec.funcs[0] ?? "", hint));
   }
-  return new LinuxLink(spec, [linkKprobeMulti(program.fd.value, spec.funcs, spec.isReturn, what)]);
+  return new LinuxLink(spec, onlyLink(linkKprobeMulti(program.fd.value, spec.funcs, spec.isReturn, what)));
 }
 
 function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): LinuxLink {
@@ -220,7 +227,7 @@ function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): LinuxLink 
 
 function attachUprobeMulti(program: LinuxProgram, spec: SpecOf<"uprobe-multi">): LinuxLink {
   const what = `${spec.isReturn ? "uretprobe" : "uprobe"} of ${spec.fileOffsets.length} places in ${spec.path}`;
-  return new LinuxLink(spec, [linkUprobeMulti(program.fd.value, spec, what)]);
+  return new LinuxLink(spec, onlyLink(linkUprobeMulti(program.fd.value, spec, what)));
 }
 
 function attachPerfEvent(program: LinuxProgram, spec: SpecOf<"perf-event">): LinuxLink {
@@ -230,7 +237,8 @@ function attachPerfEvent(program: LinuxProgram, spec: SpecOf<"perf-event">): Lin
   const { type, config, pid } = spec;
   // One process is followed wherever it runs; all processes are seen by one event a CPU.
   const cpus = pid !== undefined && spec.cpus === undefined ? [-1] : (spec.cpus ?? machine.onlineCpus);
-  const fds: OwnedFd[] = [];
+  const holders: OwnedFd[] = [];
+  const events: OwnedFd[] = [];
   try {
     for (const cpu of cpus) {
       const what = `perf event ${type}:${config}${cpu < 0 ? "" : ` on CPU ${cpu}`}`;
@@ -249,12 +257,14 @@ function attachPerfEvent(program: LinuxProgram, spec: SpecOf<"perf-event">): Lin
         if (event === -Errno.ENODEV && spec.cpus === undefined && cpus.length > 1) continue;
         throw perfEventFailure(request, spec, -event);
       }
-      fds.push(...runAtEvent(program, event, what));
+      const fds = runAtEvent(program, event, what);
+      holders.push(...fds.holders);
+      events.push(...fds.events);
     }
-    if (fds.length === 0) throw perfFailure(`perf event ${type}:${config}`, Errno.ENODEV);
-    return new LinuxLink(spec, fds);
+    if (holders.length === 0) throw perfFailure(`perf event ${type}:${config}`, Errno.ENODEV);
+    return new LinuxLink(spec, { holders, events });
   } catch (error) {
-    for (const fd of fds) fd.close();
+    for (const fd of [...holders, ...events]) fd.close();
     throw error;
   }
 }

@@ -27,11 +27,15 @@ export class OwnedFd {
   }
 
   close(): void {
-    if (this.fd < 0) return;
-    const fd = this.fd;
+    if (this.fd >= 0) syscall3("close", this.release());
+  }
+
+  /** Hands the number over to the caller, who closes it. This object counts as closed. */
+  release(): number {
+    const fd = this.value;
     this.fd = -1;
     resourceClosed(`fd ${fd}`);
-    syscall3("close", fd);
+    return fd;
   }
 
   [Symbol.dispose](): void {

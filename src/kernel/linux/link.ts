@@ -5,26 +5,34 @@ import { createIterator } from "./bpf.ts";
 import { syscallFailure } from "./diagnose.ts";
 import type { OwnedFd } from "./fd.ts";
 import { NativeMemory } from "./memory.ts";
-import { syscall3 } from "./sys.ts";
+import { closeOnThreads, syscall3 } from "./sys.ts";
 
 const READ_BYTES = 1 << 16;
+
+/** The descriptors of an attachment. */
+export interface LinkFds {
+  /** BPF links, or perf events where the kernel has no links to them: while one is open, the program runs. At least one. */
+  readonly holders: readonly OwnedFd[];
+  /** Perf events below the links. */
+  readonly events: readonly OwnedFd[];
+}
 
 /** What keeps one attachment: descriptors, which the kernel closes with the process, and what must be undone besides. */
 export class LinuxLink implements Link {
   readonly spec: AttachSpec;
-  private readonly fds: readonly OwnedFd[];
+  private readonly fds: LinkFds;
   private readonly undo: (() => void) | undefined;
 
-  /** `fds` are closed in order; `undo` runs after them. */
-  constructor(spec: AttachSpec, fds: readonly OwnedFd[], undo?: () => void) {
+  /** `undo` runs after all descriptors are closed. */
+  constructor(spec: AttachSpec, fds: LinkFds, undo?: () => void) {
     this.spec = spec;
     this.fds = fds;
     this.undo = undo;
   }
 
-  /** First descriptor: the BPF link, or the perf event where the kernel has no links for it. */
+  /** First descriptor that holds the program; a BPF link where the kernel has one for this kind. */
   get fd(): OwnedFd {
-    return this.fds[0]!;
+    return this.fds.holders[0]!;
   }
 
   /** Runs an iterator program over everything and returns what it wrote. Throws SyscallError for other kinds of links. */
@@ -47,8 +55,23 @@ export class LinuxLink implements Link {
 
   close(): void {
     if (this.fd.isClosed) return;
-    for (const fd of this.fds) fd.close();
+    for (const fd of this.fds.holders) fd.close();
+    this.closeRest();
+  }
+
+  private closeRest(): void {
+    for (const fd of this.fds.events) fd.close();
     this.undo?.();
+  }
+
+  /** See `Kernel.detach`. Links that are closed already are passed over. */
+  static async detachAll(links: readonly LinuxLink[]): Promise<void> {
+    const open = links.filter((link) => !link.fd.isClosed);
+    await closeOnThreads(open.flatMap((link) => link.fds.holders.map((fd) => fd.release())));
+    // What has to be undone must find its events closed.
+    for (const link of open) if (link.undo !== undefined) link.closeRest();
+    const rest = open.filter((link) => link.undo === undefined);
+    void closeOnThreads(rest.flatMap((link) => link.fds.events.map((fd) => fd.release())));
   }
 
   [Symbol.dispose](): void {

@@ -1,11 +1,11 @@
 /** The running Linux kernel as a `Kernel`. */
 import { SkepError } from "../../base/index.ts";
 import type { AttachSpec, BpfObject } from "../../object/index.ts";
-import type { Kernel, KernelMap, KernelProgram, LoadOptions, Owner } from "../kernel.ts";
+import type { Kernel, KernelMap, KernelProgram, Link, LoadOptions, Owner } from "../kernel.ts";
 import { type AlternativeHint, attachProgram } from "./attach.ts";
 import { enableStatistics } from "./bpf.ts";
 import { requirePrivileges } from "./diagnose.ts";
-import type { LinuxLink } from "./link.ts";
+import { LinuxLink } from "./link.ts";
 import { type LinuxObject, loadObject } from "./load.ts";
 import { machine } from "./machine.ts";
 import { LinuxMap } from "./maps.ts";
@@ -38,6 +38,15 @@ export class LinuxKernel implements Kernel {
     if (!(program instanceof LinuxProgram))
       throw new TypeError(`program ${program.spec.name}: was loaded into another kernel`);
     return attachProgram(program, spec, this.alternative);
+  }
+
+  detach(links: readonly Link[]): Promise<void> {
+    return LinuxLink.detachAll(
+      links.map((link) => {
+        if (!(link instanceof LinuxLink)) throw new TypeError("link: belongs to another kernel");
+        return link;
+      }),
+    );
   }
 
   ringReader(map: KernelMap): LinuxRingReader {

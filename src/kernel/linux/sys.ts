@@ -16,9 +16,14 @@ import { type SyscallNumbers, syscallNumbers } from "./syscall-numbers.ts";
 /** Calls native code with numbers, returns a number. */
 type NativeFunction = (...args: number[]) => number;
 
+/** A native function that can also run on one of libuv's threads. */
+type ThreadedFunction = NativeFunction & {
+  async(...args: [...args: number[], done: (error: Error | null, result: number) => void]): void;
+};
+
 /** What this file uses of koffi. */
 interface Koffi {
-  load(path: string | null): { func(name: string, result: string, args: readonly string[]): NativeFunction };
+  load(path: string | null): { func(name: string, result: string, args: readonly string[]): ThreadedFunction };
   errno(): number;
   view(address: bigint, size: number): ArrayBuffer;
   readonly node: {
@@ -34,10 +39,13 @@ interface Native {
   readonly koffi: Koffi;
   readonly numbers: SyscallNumbers;
   /** syscall(2) with three and with six arguments. */
-  readonly call3: NativeFunction;
+  readonly call3: ThreadedFunction;
   readonly call6: NativeFunction;
   readonly pageSize: number;
 }
+
+/** Descriptors being closed at once: enough for libuv's four threads by default, and for more where they are configured. */
+const CLOSE_LANES = 16;
 
 let native: Native | undefined;
 
@@ -102,6 +110,19 @@ export function syscall6(name: keyof SyscallNumbers, a: number, b: number, c: nu
   const { koffi, numbers, call6 } = native ?? open();
   const result = call6(numbers[name], a, b, c, d, e, f);
   return result === -1 ? -koffi.errno() : result;
+}
+
+/**
+ * Closes descriptors on libuv's threads, all in flight at once up to what koffi queues: for those whose closing waits in the
+ * kernel. Resolves when all are closed. The process does not end before.
+ */
+export async function closeOnThreads(fds: readonly number[]): Promise<void> {
+  const { numbers, call3 } = native ?? open();
+  const waiting = fds.values();
+  const lane = async (): Promise<void> => {
+    for (const fd of waiting) await new Promise<void>((done) => call3.async(numbers.close, fd, 0, 0, () => done()));
+  };
+  await Promise.all(Array.from({ length: CLOSE_LANES }, lane));
 }
 
 /** bpf(2): command, address and size of the attributes. Returns its result, or the negative errno. EINTR is tried again. */

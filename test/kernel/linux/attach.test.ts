@@ -5,6 +5,7 @@ import { AttachType, MapType, ProgType } from "../../../src/isa/index.ts";
 import { type LinuxKernel, openLinuxKernel } from "../../../src/kernel/index.ts";
 import { probeFeature } from "../../../src/kernel/linux/features.ts";
 import { PerfSoftware, PerfType } from "../../../src/kernel/linux/perf.ts";
+import { tracepointNames } from "../../../src/kernel/linux/tracefs.ts";
 import { type AttachSpec, Elf } from "../../../src/object/index.ts";
 import { guardLeaks } from "../../leaks.ts";
 import { describeUnless, describeWith, missing } from "../../support/needs.ts";
@@ -107,6 +108,23 @@ describeWith(["linux", "root", "bpf", "tracefs"], "attachments to the running ke
     };
     const touch = (): void => void Buffer.alloc(8 << 20, 1);
     expect(hits(kernel, { type: ProgType.PERF_EVENT }, spec, touch)).toBeGreaterThan(100);
+  });
+
+  test("many places are left at once", async () => {
+    using loaded = kernel.load(object([program("count", count, { type: ProgType.TRACEPOINT })], [counts]));
+    const names = tracepointNames("syscalls").filter((name) => /^sys_enter_(open|stat|newstat|read)/.test(name));
+    const links = names.map((name) =>
+      kernel.attach(loaded.program("count"), { kind: "tracepoint", category: "syscalls", name }),
+    );
+    openOften();
+    await kernel.detach(links);
+    const read = (): number => numberOf(loaded.map("counts").lookup(bytesOf(0, 4))!);
+    const before = read();
+    expect(before).toBeGreaterThan(100);
+    openOften();
+    expect(read()).toBe(before);
+    await kernel.detach(links);
+    for (const link of links) link.close();
   });
 
   test("an iterator is read whole", () => {
