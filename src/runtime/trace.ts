@@ -112,7 +112,7 @@ export class TraceSession {
       this.begin();
       this.attach();
       if (!this.options.dryRun) await this.poll();
-      this.detach();
+      await this.detach();
       this.finish();
     } catch (error) {
       if (!(error instanceof OutputClosed)) throw error;
@@ -341,8 +341,8 @@ export class TraceSession {
     this.lostSeen = total;
   }
 
-  private detach(): void {
-    for (const link of this.links.splice(0).toReversed()) link.close();
+  private detach(): Promise<void> {
+    return this.options.kernel.detach(this.links.splice(0));
   }
 
   /** What was recorded before the end was asked for is shown, unless exit() ended the run; then END runs, and maps are printed. */
