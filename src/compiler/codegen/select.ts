@@ -457,7 +457,7 @@ class Selector {
   private signExtend(dst: Reg, source: Reg, bits: number, narrow: boolean): void {
     const cls = narrow ? Bpf.ALU : Bpf.ALU64;
     if (narrow && bits === 32) {
-      this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, dst, source, 0, 0);
+      this.push(Bpf.ALU | Bpf.X | Alu.MOV, dst, source, 0, 0);
       return;
     }
     if (this.target.cpu === "v4" && bits >= 8) {

@@ -45,11 +45,10 @@ export function maxBits(value: Value, depth = 0): number {
     case "shl":
       return amount === null ? full : Math.min(full, of(0) + amount);
     case "lshr":
-      return amount === null ? of(0) : Math.max(0, of(0) - amount);
+      // By an unknown amount the verifier gives up, although the result can only be smaller.
+      return amount === null ? full : Math.max(0, of(0) - amount);
     case "select":
       return Math.max(of(1), of(2));
-    case "bswap":
-      return value.bits!;
     default:
       return full;
   }
@@ -93,6 +92,7 @@ class Folder {
         } else if (value && value !== inst) {
           this.changed = true;
           this.replaced.set(inst, value);
+          this.addUses(value, this.uses.get(inst) ?? 0);
           inst.block = null;
         } else this.out.push(inst);
       }
@@ -124,10 +124,16 @@ class Folder {
   /** A new instruction in front of the current one. */
   private make(op: Op, type: IrType, args: Value[], rest: Partial<Inst> = {}): Value {
     const inst = newInst(this.func, this.block, op, type, args, this.current.position, rest);
+    for (const arg of args) this.addUses(arg, 1);
     const value = this.simplify(inst);
     if (value && value !== "gone") return value;
     this.out.push(inst);
     return inst;
+  }
+
+  /** Counts never fall within a round: what rests on a single use must be sure of it. */
+  private addUses(value: Value, count: number): void {
+    if (value.kind === "inst") this.uses.set(value, (this.uses.get(value) ?? 0) + count);
   }
 
   private usedOnce(value: Value): boolean {
