@@ -83,7 +83,8 @@ export class Module {
         if (!existsSync(path)) continue;
         const source = openOrNull(path);
         const debug = source && parseOrNull(source, path);
-        if (debug && (debug.buildId === undefined || debug.buildId === elf.buildId)) return debug;
+        // A debug file of another build would give wrong names.
+        if (debug && (debug.buildId ?? elf.buildId) === (elf.buildId ?? debug.buildId)) return debug;
         source?.close();
       }
     } catch {
