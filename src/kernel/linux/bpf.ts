@@ -37,6 +37,14 @@ const operations: ReadonlyMap<number, Operation> = new Map([
   [BpfCmd.BTF_LOAD, "btf-load"],
   [BpfCmd.LINK_CREATE, "link-create"],
   [BpfCmd.RAW_TRACEPOINT_OPEN, "link-create"],
+  [BpfCmd.PROG_GET_NEXT_ID, "ids"],
+  [BpfCmd.MAP_GET_NEXT_ID, "ids"],
+  [BpfCmd.BTF_GET_NEXT_ID, "ids"],
+  [BpfCmd.LINK_GET_NEXT_ID, "ids"],
+  [BpfCmd.PROG_GET_FD_BY_ID, "ids"],
+  [BpfCmd.MAP_GET_FD_BY_ID, "ids"],
+  [BpfCmd.BTF_GET_FD_BY_ID, "ids"],
+  [BpfCmd.LINK_GET_FD_BY_ID, "ids"],
 ]);
 
 /** Makes the call. Returns its result, or the negative errno. */

@@ -3,7 +3,7 @@
  * rules below look at the machine and name the one that holds, with its mend. They are asked in order; the first that holds
  * speaks.
  */
-import { type SkepError, SyscallError, UnsupportedError } from "../../base/index.ts";
+import { SyscallError, UnsupportedError } from "../../base/index.ts";
 import { Errno, errnoMeaning, errnoName } from "./errno.ts";
 import { type CapabilityName, type Machine, machine as thisMachine } from "./machine.ts";
 
@@ -14,7 +14,8 @@ export type Operation =
   | "btf-load"
   | "link-create"
   | "perf-event-open"
-  | "tracefs"
+  /** Looking for objects of others by their ids. */
+  | "ids"
   | "other";
 
 /** A failed request. */
@@ -93,6 +94,15 @@ const rules: readonly Rule[] = [
         return undefined;
       return `this process lacks ${missing.join(" and ")}: ${runAsRoot}${container(machine)}`;
     },
+  },
+  {
+    errnos: [Errno.EPERM],
+    operations: ["ids"],
+    unsupported: true,
+    why: (machine) =>
+      machine.hasCapability("CAP_SYS_ADMIN") === false
+        ? `looking at objects of others needs CAP_SYS_ADMIN: ${runAsRoot}${container(machine)}`
+        : undefined,
   },
   {
     errnos: [Errno.EPERM, Errno.EACCES],
@@ -234,10 +244,4 @@ export function kprobesMissing(machine: Machine = thisMachine): string | undefin
   if (machine.kernelOption("CONFIG_KPROBE_EVENTS") === "n")
     return "this kernel was built without kprobe events (CONFIG_KPROBE_EVENTS is not set)";
   return undefined;
-}
-
-/** Adds to an error what only the caller can know, such as the nearest names; keeps class, errno and exit status. */
-export function withHint(error: SkepError, hint: string): SkepError {
-  if (hint !== "") error.message += ` (${hint})`;
-  return error;
 }

@@ -95,6 +95,13 @@ describe("why a request failed", () => {
       "so a security module or the machine's owner forbids it (active: capability,yama,bpf)",
     ],
     [
+      "ids without CAP_SYS_ADMIN",
+      { uid: 1000, caps: "000000c000000000" },
+      "EPERM",
+      "ids",
+      "looking at objects of others needs CAP_SYS_ADMIN",
+    ],
+    [
       "no bpf(2)",
       { config: "# CONFIG_BPF_SYSCALL is not set\n" },
       "ENOSYS",

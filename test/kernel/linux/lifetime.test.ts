@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
@@ -19,7 +19,7 @@ interface Held {
 
 const nodeModules = fileURLToPath(new URL("../../../node_modules", import.meta.url));
 
-describeWith(["linux", "root", "bpf", "tracefs", "uprobes", "vmlinuxBtf"], "a process that ends by SIGKILL", () => {
+describeWith(["linux", "root", "bpf", "tracefs", "uprobes", "vmlinuxBtf"], "a process of its own", () => {
   let directory = "";
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "skep-hold-"));
@@ -60,7 +60,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "uprobes", "vmlinuxBtf"], "a pr
     });
   }
 
-  test("leaves no program and no link behind", async () => {
+  test("ended by SIGKILL leaves no program and no link behind", async () => {
     const { child, held } = await hold();
     expect(held.progs).toHaveLength(5);
     expect(held.links.length).toBeGreaterThanOrEqual(5);
@@ -76,7 +76,21 @@ describeWith(["linux", "root", "bpf", "tracefs", "uprobes", "vmlinuxBtf"], "a pr
     }
   });
 
-  test("leaves a probe in tracefs at most until the next process registers one", async () => {
+  test("without privileges is told so before anything is done", () => {
+    chmodSync(directory, 0o755);
+    const { status, stderr } = spawnSync(process.execPath, [join(directory, "hold.mjs")], {
+      uid: 65534,
+      gid: 65534,
+      encoding: "utf8",
+      cwd: "/",
+      env: { ...process.env, NODE_PATH: nodeModules },
+    });
+    expect(stderr).toContain("tracing: missing CAP_");
+    expect(stderr).toContain("run as root, for instance with sudo");
+    expect(status).not.toBe(0);
+  });
+
+  test("ended by SIGKILL leaves a probe in tracefs at most until the next process registers one", async () => {
     const { child, held } = await hold("tracefs");
     expect(held.probes).toContain(`skep_${child.pid}/`);
     await kill(child);
