@@ -157,8 +157,13 @@ export type BinaryOperator =
   | ">=";
 
 interface ExpressionBase extends Node {
-  /** Set by the checker. */
+  /** Set by the checker. A literal's type is that of the values it meets; `none` where an expression has no value. */
   type?: Type;
+  /**
+   * Set by the checker where the value is known: integers as they are in 64 bits (booleans 0 and 1), text, or the bytes of `pton`.
+   * Calls of compile-time functions (`sizeof`, `offsetof`, `kaddr`, `cgroupid`, `pton`, ...) always have it; so does `signal` with a literal.
+   */
+  constant?: bigint | string | Uint8Array;
 }
 
 /** An integer literal, durations such as `10ms` included. */
@@ -247,7 +252,7 @@ export interface CallExpression extends ExpressionBase {
   /** `sizeof(struct x)`, `offsetof(struct x, a.b)`: the type and the path. */
   readonly typeArgument?: TypeExpression;
   readonly fieldPath?: readonly string[];
-  /** Macro calls: what they expand to. Set before checking. */
+  /** Macro calls and builtins written as calls (`pid()`): what they stand for. Set before or by checking. */
   expansion?: Expression;
 }
 /** `a.b` and `a->b`; tuple items `t.0`; `args.filename`. */

@@ -1,7 +1,8 @@
 /** Names of types that need no lookup in kernel BTF: the language's own, C's, and the kernel's short ones. */
-import { BOOL, I16, I32, I64, I8, type Type, U16, U32, U64, U8 } from "../types.ts";
+import { BOOL, I16, I32, I64, I8, type IntType, type Type, U16, U32, U64, U8 } from "../types.ts";
 
-const CHAR: Type = I8;
+/** C's `char`: int8 by another identity, so that arrays of it can be told for text. */
+export const CHAR: IntType = { ...I8 };
 
 /** Types by the name by which a script writes them, for casts, declarations and C definitions. */
 export const TYPE_NAMES: ReadonlyMap<string, Type> = new Map<string, Type>([
