@@ -5,6 +5,7 @@ import { bpf, bpfFailure, bpfOrThrow } from "./bpf.ts";
 import { MapCreateAttr, MapElemAttr } from "./bpf-attr.ts";
 import { Errno } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
+import { raiseMemlock } from "./memlock.ts";
 import { kernelObjectName } from "./object-name.ts";
 import { type Attributes, callAttributes } from "./scratch.ts";
 
@@ -46,6 +47,7 @@ function attributesOf(spec: MapSpec, btfFd: number | undefined): Attributes {
  * without. Throws SyscallError.
  */
 export function createMap(spec: MapSpec, btfFd?: number): OwnedFd {
+  raiseMemlock();
   const described = btfFd !== undefined && (spec.valueTypeId ?? 0) !== 0 && !typesWithoutBtf.has(spec.type);
   let result = bpf(BpfCmd.MAP_CREATE, attributesOf(spec, described ? btfFd : undefined));
   if (result < 0 && described && result !== -Errno.EPERM && result !== -Errno.ENOMEM) {

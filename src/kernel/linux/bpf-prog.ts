@@ -6,6 +6,7 @@ import { bpf, bpfFailure } from "./bpf.ts";
 import { BtfLoadAttr, ProgLoadAttr, TestRunAttr } from "./bpf-attr.ts";
 import { Errno, errnoName } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
+import { raiseMemlock } from "./memlock.ts";
 import { kernelObjectName } from "./object-name.ts";
 import { type NativeSpan, callAttributes } from "./scratch.ts";
 import { summarizeLog } from "./verifier-log.ts";
@@ -113,6 +114,7 @@ export interface LoadedProg {
  * Throws VerifierError with the whole log, or SyscallError when it never came to verification.
  */
 export function loadProg(load: ProgLoad): LoadedProg {
+  raiseMemlock();
   const wanted = load.logLevel ?? LogLevel.NONE;
   let last = wanted === 0 ? patiently(load, 0, 0) : attemptWithLog(load, wanted);
   // EPERM is a missing privilege: the verifier was never asked.
@@ -129,6 +131,7 @@ export type LoadedBtf = { readonly fd: OwnedFd } | { readonly errno: number; rea
 
 /** Loads BTF. What the kernel refuses is an answer, not an error: programs also load without. */
 export function loadBtf(bytes: Uint8Array): LoadedBtf {
+  raiseMemlock();
   const plain = callAttributes(BtfLoadAttr.SIZE).input(BtfLoadAttr.BTF, bytes).u32(BtfLoadAttr.BTF_SIZE, bytes.length);
   const fd = bpf(BpfCmd.BTF_LOAD, plain);
   if (fd >= 0) return { fd: new OwnedFd(fd, "BTF") };

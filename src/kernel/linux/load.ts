@@ -9,7 +9,6 @@ import { loadBtf, loadProg } from "./bpf-prog.ts";
 import type { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
 import { LinuxMap } from "./maps.ts";
-import { raiseMemlock } from "./memlock.ts";
 import { LinuxProgram } from "./programs.ts";
 import { relocate } from "./relocate.ts";
 
@@ -61,7 +60,6 @@ function settled(spec: MapSpec, possibleCpus: number, options: LoadOptions): Map
 
 /** Loads an object. On an error everything made so far is closed again. Throws VerifierError, SyscallError, UnsupportedError. */
 export function loadObject(object: BpfObject, options: LoadOptions = {}): LinuxObject {
-  raiseMemlock();
   const possibleCpus = machine.possibleCpus.length;
   const maps = new Map<string, LinuxMap>();
   const programs = new Map<string, LinuxProgram>();

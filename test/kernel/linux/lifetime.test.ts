@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openById } from "../../../src/kernel/linux/bpf.ts";
+import { machine } from "../../../src/kernel/linux/machine.ts";
 import { hasProbeFile, registerProbe } from "../../../src/kernel/linux/probe-events.ts";
 import { describeWith, missing } from "../../support/needs.ts";
 
@@ -31,13 +32,18 @@ describeWith(["linux", "root", "bpf", "tracefs", "uprobes", "vmlinuxBtf"], "a pr
       output: { file: join(directory, "hold.mjs"), format: "esm" },
     });
   });
-  afterAll(() => rmSync(directory, { recursive: true }));
+  const children: ChildProcess[] = [];
+  afterAll(() => {
+    for (const child of children) child.kill("SIGKILL");
+    rmSync(directory, { recursive: true });
+  });
 
   async function hold(...args: string[]): Promise<{ child: ChildProcess; held: Held }> {
     const child = spawn(process.execPath, [join(directory, "hold.mjs"), ...args], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, NODE_PATH: nodeModules },
     });
+    children.push(child);
     let printed = "";
     for await (const chunk of child.stdout!) {
       printed += String(chunk);
@@ -63,7 +69,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "uprobes", "vmlinuxBtf"], "a pr
   test("ended by SIGKILL leaves no program and no link behind", async () => {
     const { child, held } = await hold();
     expect(held.progs).toHaveLength(5);
-    expect(held.links.length).toBeGreaterThanOrEqual(5);
+    expect(held.links.length).toBeGreaterThanOrEqual(machine.atLeast(5, 15) ? 5 : 2);
     expect(stillThere("prog", held.progs)).toEqual(held.progs);
     expect(stillThere("link", held.links)).toEqual(held.links);
     await kill(child);

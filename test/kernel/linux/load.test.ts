@@ -13,6 +13,7 @@ import {
   pinObject,
   translatedCode,
 } from "../../../src/kernel/linux/bpf.ts";
+import { machine } from "../../../src/kernel/linux/machine.ts";
 import { loadBtf } from "../../../src/kernel/linux/bpf-prog.ts";
 import { relocate } from "../../../src/kernel/linux/relocate.ts";
 import { guardLeaks } from "../../leaks.ts";
@@ -86,12 +87,12 @@ describeWith(["linux", "root", "bpf"], "loading into the running kernel", () => 
     expect((error as VerifierError).log).toContain("processed 1 insns");
   });
 
-  test("a log of several megabytes comes whole", () => {
+  test("a log larger than its first buffer comes whole", () => {
     const many = Array.from({ length: 9000 }, (_, i) => `r2 = ${i}\n*(u64 *)(r10 - ${8 * (1 + (i % 60))}) = r2`).join(
       "\n",
     );
     const error = thrown(() => kernel.load(object([program("long", `${many}\nr0 = *(u64 *)(r1 + 4096)\nexit`)])));
-    expect((error as VerifierError).log.length).toBeGreaterThan(1 << 19);
+    expect((error as VerifierError).log.length).toBeGreaterThan(1 << 18);
     expect((error as VerifierError).log).toContain("processed 18001 insns");
   });
 
@@ -100,7 +101,7 @@ describeWith(["linux", "root", "bpf"], "loading into the running kernel", () => 
     using loaded = kernel.load(object([program("good", "r0 = 0\nexit")]), {
       log: { level: 2, sink: (name, log) => void logs.push([name, log]) },
     });
-    expect(loaded.program("good").info().verifiedInsns).toBe(2);
+    expect(loaded.program("good").info().verifiedInsns).toBe(machine.atLeast(5, 16) ? 2 : 0);
     expect(logs).toHaveLength(1);
     expect(logs[0]![1]).toContain("(b7) r0 = 0");
   });
@@ -175,12 +176,12 @@ describeWith(["linux", "root", "bpf"], "loading into the running kernel", () => 
     test("are called by name", () => {
       const text = "call 1\nr0 = 3\nexit";
       const spec = program("k", text, { type: ProgType.SYSCALL, sleepable: true });
-      const calling = { ...spec, relocations: [{ kind: "kfunc", insnIndex: 0, name: "bpf_rcu_read_lock" } as const] };
+      const calling = { ...spec, relocations: [{ kind: "kfunc", insnIndex: 0, name: "vfs_read" } as const] };
       const { code } = relocate(calling, () => 0);
       expect(code[1]! >> 4).toBe(2);
       expect(numberOf(code, 4, 4)).toBeGreaterThan(1);
-      const wrong = { ...spec, relocations: [{ kind: "kfunc", insnIndex: 0, name: "bpf_rcu_read_lok" } as const] };
-      expect(() => relocate(wrong, () => 0)).toThrow("did you mean bpf_rcu_read_lock");
+      const wrong = { ...spec, relocations: [{ kind: "kfunc", insnIndex: 0, name: "vfs_raed" } as const] };
+      expect(() => relocate(wrong, () => 0)).toThrow("did you mean vfs_read");
     });
   });
 

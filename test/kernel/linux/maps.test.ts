@@ -84,6 +84,17 @@ describeWith(["linux", "root", "bpf"], "maps of the running kernel", () => {
     });
   });
 
+  test("on a kernel without batch commands keys are asked for one by one", () => {
+    withMap(mapSpec("old", MapType.HASH, { maxEntries: 3000 }), (map) => {
+      Object.assign(map, { hasBatch: false });
+      for (let i = 0; i < 3000; i++) map.update(bytesOf(i, 4), bytesOf(i, 8));
+      const listed = numbersOf(map);
+      expect(listed).toEqual(Array.from({ length: 3000 }, (_, i) => [i, i]));
+      expect(map.takeChunks()[0]!.count).toBe(3000);
+      expect(map.entries()).toEqual([]);
+    });
+  });
+
   test("arrays list every index in order, and clear to zeros", () => {
     withMap(mapSpec("array", MapType.ARRAY, { maxEntries: 10_000 }), (map) => {
       map.update(bytesOf(9_999, 4), bytesOf(7, 8));

