@@ -4,7 +4,7 @@ import type { IdentifierExpression } from "../ast.ts";
 import { type Field, sizeOf, type Type, U32, U64 } from "../types.ts";
 import type { Body } from "./body.ts";
 import { typeOf } from "./expressions.ts";
-import { dereference, loadPlace, memberPlace, readGuarded, writeOperand } from "./memory.ts";
+import { dereference, isFollowed, loadPlace, memberPlace, readGuarded, writeOperand } from "./memory.ts";
 import { START_TIME } from "./script.ts";
 import { takeStack } from "./stacks.ts";
 import { writeLiteral } from "./strings.ts";
@@ -219,9 +219,7 @@ export function lowerArgsField(body: Body, field: Field): Operand {
       return syscallField(body, field);
     case "raw-tracepoint-btf": {
       const { type } = field;
-      const known =
-        type.kind === "pointer" && type.to.kind === "struct" && body.script.env.btf?.structByName(type.to.name);
-      if (known) {
+      if (isFollowed(body, type)) {
         const pointer = b.load(body.context, 64, { offset: field.byteOffset, type: "ptr" });
         return scalar(type, b.ptrtoint(pointer), pointer);
       }

@@ -5,18 +5,18 @@ import type { EventAction } from "../plan.ts";
 import { parseFormat } from "../printf.ts";
 import { SIGNALS } from "../table/constants.ts";
 import { isAggregation, NONE, sizeOf, type Type } from "../types.ts";
-import { parseAddress } from "./addresses.ts";
 import type { Body } from "./body.ts";
 import { callFunction } from "./inline.ts";
 import { countingCallback } from "./callbacks.ts";
 import { constantOfExpression } from "./constants.ts";
 import { bootTime, lowerBuiltin, writeBuiltin, writeUserSymbol } from "./builtins.ts";
 import { hasKey, lowerExpression, lowerNumber, lowerPlace, typeOf } from "./expressions.ts";
+import { ERRNO_TEXTS } from "./errno-texts.ts";
 import { emitRecord, emitValues, layoutRecord } from "./events.ts";
 import { deleteEntry, lowerKey, mapOf } from "./maps.ts";
 import { asNumber, copyBytes, defaultSpace, inMemory, readGuarded, spaceOf, writeOperand } from "./memory.ts";
 import { stackLength, takeStack } from "./stacks.ts";
-import { compareStart, findString, literalText, writeBytes, writeLiteral } from "./strings.ts";
+import { compareStart, findString, literalText, writeLiteral } from "./strings.ts";
 import { bitsOf, direct, isScalarType, type Operand, type Place, scalar } from "./values.ts";
 
 type CallRow = (body: Body, call: CallExpression, type: Type) => Operand;
@@ -28,16 +28,11 @@ const NOTHING = (body: Body): Operand => scalar(NONE, body.int(0));
 /** Functions whose value is memory. */
 const WRITERS: Readonly<Record<string, CallWriter>> = {
   str: writeStr,
-  kstr: writeStr,
   buf: writeBuf,
   usym: (body, call, _type, to, offset) => writeUserSymbol(body, lowerNumber(body, call.args[0]!), to, offset),
   ntop: writeInet,
+  strerror: writeErrorText,
   macaddr: (body, call, _type, to, offset) => writeBytesAt(body, call.args[0]!, 6, to, offset),
-  pton: (body, call, type, to, offset) => {
-    const bytes = parseAddress(wantLiteral(body, call, 0));
-    if (!bytes) throw body.script.error(call.args[0]!.span, "pton() expects an IPv4 or IPv6 address");
-    writeBytes(body, bytes, bytes.length, sizeOf(type), to, offset, true);
-  },
 };
 
 /** Functions whose value is a number, and those without a value. */
@@ -268,7 +263,8 @@ function lowerSignal(body: Body, call: CallExpression): Operand {
   const argument = call.args[0]!;
   const text = literalText(argument);
   let number: Value;
-  if (text === null) number = lowerNumber(body, argument);
+  if (typeof call.constant === "bigint") number = body.int(call.constant);
+  else if (text === null) number = lowerNumber(body, argument);
   else {
     const name = text.toUpperCase().startsWith("SIG") ? text.toUpperCase() : `SIG${text.toUpperCase()}`;
     const known = SIGNALS[name];
@@ -364,11 +360,10 @@ function writeStr(body: Body, call: CallExpression, type: Type, to: Value, offse
       ? body.addressPlus(source.access === "trusted" ? b.ptrtoint(source.base) : source.base, source.offset)
       : source.address;
   const space = "form" in source ? (source.access === "user" ? "user" : "kernel") : source.space;
-  const own = call.name === "kstr" ? "kernel" : space;
   // An array in a struct may be full, without a NUL: it is never read beyond its end.
   const room = "form" in source && source.type.kind === "array" ? Math.min(size, sizeOf(source.type) + 1) : size;
   const bytes = call.args[1] ? limit : body.int(room);
-  body.probeReadString(own, to, offset, bytes, address);
+  body.probeReadString(space, to, offset, bytes, address);
 }
 
 /** Bytes to read for a length that the script gives: one more for the NUL, never more than there is room. */
@@ -437,6 +432,35 @@ function writeBytesAt(body: Body, argument: Expression, size: number, to: Value,
   const source = sourceOf(body, argument);
   if ("form" in source) copyBytes(body, source, to, offset, Math.min(size, sizeOf(source.type)));
   else body.probeRead(source.space, to, offset, size, source.address);
+}
+
+/** Writes the text of an errno, given as it is or negated; numbers without one have an empty text. */
+function writeErrorText(
+  body: Body,
+  call: CallExpression,
+  type: Type,
+  to: Value,
+  offset: number,
+  zeroTail: boolean,
+): void {
+  const { b } = body;
+  const size = sizeOf(type);
+  const known = constantOfExpression(call.args[0]!);
+  if (known !== undefined) {
+    writeLiteral(body, ERRNO_TEXTS[Number(known)] ?? `Unknown error ${known}`, size, to, offset, zeroTail);
+    return;
+  }
+  const map = body.script.textTable("errno", ERRNO_TEXTS, size);
+  const number = lowerNumber(body, call.args[0]!);
+  body.ifElse(
+    b.icmp("ult", number, body.int(ERRNO_TEXTS.length)),
+    () => {
+      const text = b.ptradd(b.mapvalue(map), b.binary("mul", number, body.int(size)));
+      body.copy(to, offset, text, 0, size);
+    },
+    () => body.zero(to, size, offset),
+    "then",
+  );
 }
 
 /** Address families of `struct sockaddr`. */

@@ -3,6 +3,7 @@ import type { Expression } from "../ast.ts";
 
 /** The integer that an expression is; undefined when it is known at run time only. */
 export function constantOfExpression(expression: Expression): bigint | undefined {
+  if (typeof expression.constant === "bigint") return expression.constant;
   switch (expression.kind) {
     case "integer":
       return expression.value;

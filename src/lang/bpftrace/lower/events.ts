@@ -81,6 +81,7 @@ export function emitRecord(
 ): void {
   const { b } = body;
   body.script.usesRing = true;
+  body.script.largestRecord = Math.max(body.script.largestRecord, size);
   const record = body.helper("ringbuf_reserve", [b.mapref(EVENT_RING), body.int(size), body.int(0)], "ptr");
   body.ifElse(
     notNull(body, record),

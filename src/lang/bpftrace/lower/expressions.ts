@@ -17,6 +17,7 @@ import { readAggregate } from "./aggregations.ts";
 import type { Body, MapCursor } from "./body.ts";
 import { lowerArgsField, lowerBuiltin, writeBuiltin } from "./builtins.ts";
 import { lowerCall, writeCall } from "./calls.ts";
+import { constantOfExpression } from "./constants.ts";
 import { keyOf, lookup, lowerKey, mapOf, modifyEntry, notNull, readEntry } from "./maps.ts";
 import {
   asNumber,
@@ -30,7 +31,7 @@ import {
   zeroPadding,
 } from "./memory.ts";
 import { lowerStatements } from "./statements.ts";
-import { compareStrings, stringBytes, writeLiteral } from "./strings.ts";
+import { compareStrings, stringBytes, writeBytes, writeLiteral } from "./strings.ts";
 import { bitsOf, direct, isScalarType, isSigned, type Operand, type Place, scalar } from "./values.ts";
 
 /** The type that the checker gave. */
@@ -52,7 +53,7 @@ export function lowerNumber(body: Body, expression: Expression): Value {
 /** Lowers an expression, leaving memory unread. */
 export function lowerPlace(body: Body, expression: Expression): Operand {
   const { b } = body;
-  const known = body.bound.get(expression);
+  const known = body.bound.get(expression) ?? lowerConstant(body, expression);
   if (known) return known;
   switch (expression.kind) {
     case "integer":
@@ -140,6 +141,18 @@ function isNumberOfAggregate(type: Type): boolean {
 /** The integer type that an aggregation reads as. */
 function numberType(type: Type): Type {
   return { kind: "int", size: 8, signed: "signed" in type && type.signed === true };
+}
+
+/** The value of an expression that the checker computed; undefined for others. */
+function lowerConstant(body: Body, expression: Expression): Operand | undefined {
+  const { constant } = expression;
+  const type = typeOf(expression);
+  if (typeof constant === "bigint") return isScalarType(type) ? scalar(type, body.int(constant)) : undefined;
+  if (typeof constant === "string") return literal(body, constant, type);
+  if (constant === undefined) return undefined;
+  const memory = body.memory(constant.length, "bytes");
+  writeBytes(body, constant, constant.length, constant.length, memory, 0, true);
+  return direct(type, memory);
 }
 
 function literal(body: Body, value: string, type: Type): Place {
@@ -278,6 +291,15 @@ export function lowerInto(
 ): void {
   body.at(expression.span);
   if (!isScalarType(type) && !body.bound.has(expression)) {
+    const { constant } = expression;
+    if (typeof constant === "string" && type.kind === "string") {
+      writeLiteral(body, constant, type.size, to, offset, zeroTail);
+      return;
+    }
+    if (constant instanceof Uint8Array) {
+      writeBytes(body, constant, constant.length, sizeOf(type), to, offset, true);
+      return;
+    }
     switch (expression.kind) {
       case "string":
         writeLiteral(body, expression.value, sizeOf(type), to, offset, zeroTail);
@@ -465,8 +487,7 @@ export function arithmetic(
     if (leftType.kind === "pointer" && rightType.kind !== "pointer") c = scale(c, leftType);
     else if (rightType.kind === "pointer" && leftType.kind !== "pointer") a = scale(a, rightType);
   }
-  const signed =
-    operator === "<<" || operator === ">>" ? isSigned(leftType) : bothSigned(leftType, rightType, left, right);
+  const signed = SIGN_OF_LEFT.has(operator) ? isSigned(leftType) : eitherSigned(leftType, rightType, left, right);
   return b.binary(signed ? op.signed : op.unsigned, a, c);
 }
 
@@ -474,12 +495,26 @@ function normalizedPointer(body: Body, type: Type, value: Value): Operand {
   return type.kind === "int" ? normalized(body, type, value) : scalar(type, value);
 }
 
-/** Literals that are not negative take the sign of the other side; with one unsigned side the operation is unsigned, as in C. */
-function bothSigned(leftType: Type, rightType: Type, left: Expression | null, right: Expression | null): boolean {
-  const neutral = (e: Expression | null): boolean => e?.kind === "integer" && e.value >= 0n;
-  const leftNeutral = neutral(left);
-  const rightNeutral = neutral(right);
-  if (leftNeutral && rightNeutral) return isSigned(leftType) || isSigned(rightType);
+const SIGN_OF_LEFT: ReadonlySet<BinaryOperator> = new Set(["<<", ">>"]);
+
+/** True for values that are the same number whether they are taken as signed or not. */
+function isNeutral(type: Type, expression: Expression | null): boolean {
+  if (typeof expression?.constant === "bigint") return expression.constant >= 0n;
+  if (expression?.kind === "integer") return expression.value < 1n << 63n;
+  return type.kind === "bool" || (type.kind === "int" && !type.signed && type.size < 8);
+}
+
+/** Division is signed when a side is, as the result's type says. */
+function eitherSigned(leftType: Type, rightType: Type, left: Expression | null, right: Expression | null): boolean {
+  const leftSigned = isSigned(leftType) && !isNeutral(leftType, left);
+  const rightSigned = isSigned(rightType) && !isNeutral(rightType, right);
+  return leftSigned || rightSigned;
+}
+
+/** Comparison is signed when a side is, unless the other is an unsigned number of 64 bits, as in C. */
+function comparesSigned(leftType: Type, rightType: Type, left: Expression, right: Expression): boolean {
+  const leftNeutral = isNeutral(leftType, left);
+  const rightNeutral = isNeutral(rightType, right);
   return (leftNeutral || isSigned(leftType)) && (rightNeutral || isSigned(rightType));
 }
 
@@ -497,7 +532,7 @@ function lowerComparison(body: Body, expression: BinaryExpression): Value {
     const a = lowerNumber(body, left);
     const c = lowerNumber(body, right);
     body.at(expression.span);
-    return b.icmp(bothSigned(leftType, rightType, left, right) ? predicate.signed : predicate.unsigned, a, c);
+    return b.icmp(comparesSigned(leftType, rightType, left, right) ? predicate.signed : predicate.unsigned, a, c);
   }
   const equal = compareBytes(body, left, right);
   return operator === "!=" ? b.icmp("eq", body.flag(equal), body.int(0)) : equal;
@@ -584,7 +619,8 @@ function lowerIndex(body: Body, expression: IndexExpression): Operand {
   const objectType = typeOf(object);
   const base = lowerPlace(body, object);
   body.at(expression.span);
-  const constantIndex = index.kind === "integer" ? Number(index.value) : null;
+  const known = constantOfExpression(index);
+  const constantIndex = known === undefined ? null : Number(known);
   if (objectType.kind === "tuple") return itemPlace(inMemory(body, base), constantIndex ?? 0);
   if (objectType.kind === "pointer") {
     const pointer = base.form === "place" ? readGuarded(body, base) : base;

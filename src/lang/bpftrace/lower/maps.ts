@@ -33,8 +33,8 @@ export function bucketCount(type: Type): number {
 
 /** Adds a kernel map for every map of the script. */
 export function planMaps(script: ScriptContext): void {
-  const names = [...script.checked.maps.keys()].toSorted();
-  for (const name of names) script.maps.set(name, planMap(script, script.checked.maps.get(name)!));
+  const maps = [...script.checked.maps.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  for (const map of maps) script.maps.set(map.name, planMap(script, map));
 }
 
 function planMap(script: ScriptContext, info: MapInfo): ScriptMap {

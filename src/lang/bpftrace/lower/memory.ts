@@ -23,11 +23,18 @@ export function loadPlace(body: Body, place: Place): Operand {
   return loadScalar(body, place);
 }
 
+/** True for pointers to structs that the verifier follows by BTF: those whose layout is the kernel's own. */
+export function isFollowed(body: Body, type: Type): boolean {
+  if (type.kind !== "pointer" || type.to.kind !== "struct" || type.to.name === "") return false;
+  const known = body.script.env.btf?.structByName(type.to.name);
+  return known !== undefined && type.to.keyword === "struct" && (type.to.size === 0 || known.size === type.to.size);
+}
+
 function loadScalar(body: Body, place: Place): Scalar {
   const { type } = place;
   const bits = bitsOf(type);
   if (place.access === "trusted") {
-    if (type.kind === "pointer" && type.to.kind === "struct" && body.script.env.btf?.structByName(type.to.name)) {
+    if (isFollowed(body, type)) {
       const pointer = body.b.load(place.base, 64, { offset: place.offset, type: "ptr", faultable: true });
       return scalar(type, body.b.ptrtoint(pointer), pointer);
     }
@@ -112,10 +119,7 @@ export function dereference(body: Body, pointer: Operand, to: Type, space: Addre
 export function readGuarded(body: Body, place: Place): Operand {
   if (place.access !== "trusted" || !isScalarType(place.type) || place.bitfield) return loadPlace(body, place);
   const { b } = body;
-  const wantsPointer =
-    place.type.kind === "pointer" &&
-    place.type.to.kind === "struct" &&
-    body.script.env.btf?.structByName(place.type.to.name) !== undefined;
+  const wantsPointer = isFollowed(body, place.type);
   const yes = b.block("follow");
   const no = b.block("null");
   const end = b.block("followed");

@@ -23,8 +23,10 @@ export interface ScriptMap extends PlannedMap {
   readonly keyBytes: number;
 }
 
-/** Bytes of the event ring when the script does not say: room for about 30,000 lines between two looks. */
-const RING_BYTES = 4 << 20;
+/** Records that the event ring has room for when the script does not say how large it is, and bounds of its bytes. */
+const RING_RECORDS = 16384;
+const MIN_RING_BYTES = 1 << 20;
+const MAX_RING_BYTES = 16 << 20;
 /** Entries of a stack map: few enough to be ready at once, many enough that stacks of one program rarely collide. */
 const STACK_ENTRIES = 16384;
 
@@ -42,9 +44,12 @@ export class ScriptContext {
   /** By name with `@`. */
   readonly maps: Map<string, ScriptMap> = new Map();
   usesRing = false;
+  /** Bytes. */
+  largestRecord = 0;
   private readonly nameIndex = new Map<string, number>();
   private readonly functionNames = new Map<string, number>();
   private readonly lineStarts: number[] = [0];
+  private readonly tables = new Map<string, string>();
   private constants = 0;
 
   constructor(checked: CheckedScript, env: TraceEnvironment, target: LowerTarget) {
@@ -179,6 +184,17 @@ export class ScriptContext {
     return name;
   }
 
+  /** A frozen map of texts, each in `size` bytes; made once for a name. */
+  textTable(name: string, texts: readonly string[], size: number): string {
+    const known = this.tables.get(name);
+    if (known !== undefined) return known;
+    const bytes = new Uint8Array(texts.length * size);
+    texts.forEach((text, i) => bytes.set(new TextEncoder().encode(text).subarray(0, size - 1), i * size));
+    const map = this.constantMap(bytes);
+    this.tables.set(name, map);
+    return map;
+  }
+
   /** Adds the maps that records need, once all programs are lowered. */
   finish(): void {
     if (!this.usesRing) return;
@@ -188,7 +204,11 @@ export class ScriptContext {
       type: MapType.RINGBUF,
       keySize: 0,
       valueSize: 0,
-      maxEntries: pages > 0 ? 2 ** Math.ceil(Math.log2(pages * 4096)) : RING_BYTES,
+      maxEntries: powerOfTwo(
+        pages > 0
+          ? pages * 4096
+          : Math.min(MAX_RING_BYTES, Math.max(MIN_RING_BYTES, RING_RECORDS * (this.largestRecord + 8))),
+      ),
       flags: 0,
     });
     addMap(this.module, {
@@ -200,6 +220,10 @@ export class ScriptContext {
       flags: 0,
     });
   }
+}
+
+function powerOfTwo(size: number): number {
+  return 2 ** Math.ceil(Math.log2(size));
 }
 
 /** The map behind {@link ScriptContext.zeroMap}. */

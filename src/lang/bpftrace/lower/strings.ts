@@ -19,6 +19,7 @@ export function stringBytes(value: string): Uint8Array {
 
 /** The text of an expression that is known now; null when it is not. */
 export function literalText(expression: Expression): string | null {
+  if (typeof expression.constant === "string") return expression.constant;
   if (expression.kind === "string") return expression.value;
   if (expression.kind === "positional" && expression.resolved?.kind === "string") return expression.resolved.value;
   if (expression.kind === "identifier" && expression.resolved?.kind === "text") return expression.resolved.value;
@@ -26,9 +27,7 @@ export function literalText(expression: Expression): string | null {
   if (expression.kind === "call") {
     if (expression.expansion) return literalText(expression.expansion);
     const [first] = expression.args;
-    if (expression.name === "str" && expression.args.length === 1 && first?.kind === "positional") {
-      return first.resolved?.kind === "string" ? first.resolved.value : (first.resolved?.value.toString() ?? null);
-    }
+    if (expression.name === "str" && expression.args.length === 1 && first) return literalText(first);
   }
   return null;
 }
