@@ -25,7 +25,7 @@ export function needPeer() {
   need(process.getuid?.() === 0, "root");
   need(spawnSync("bpftrace", ["-V"]).status === 0, "bpftrace (apt-get install bpftrace)");
   need(existsSync("/usr/bin/time"), "GNU time (apt-get install time)");
-  need(existsSync(fileURLToPath(new URL("../dist/bundle/skep.js", import.meta.url))), "a build (npm run build)");
+  need(existsSync(fileURLToPath(new URL("../dist/bundle/skep.cjs", import.meta.url))), "a build (npm run build)");
 }
 
 export function median(values) {

@@ -28,8 +28,8 @@ export interface SkepRun {
 
 /** Runs `skep ARGS...` to its end. Throws when it does not end in time or when it ends before it is attached. */
 export async function runSkep(args: readonly string[], run: SkepRun = {}): Promise<SkepResult> {
-  if (!existsSync(fileURLToPath(new URL("../../dist/bundle/skep.js", import.meta.url))))
-    throw new Error("dist/bundle/skep.js is missing: npm run build");
+  if (!existsSync(fileURLToPath(new URL("../../dist/bundle/skep.cjs", import.meta.url))))
+    throw new Error("dist/bundle/skep.cjs is missing: npm run build");
   const [program = process.execPath, ...first] = run.command ?? [process.execPath, SKEP];
   const child = spawn(program, [...first, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
