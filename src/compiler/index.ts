@@ -25,5 +25,7 @@ export type {
 export { parseModule } from "./parse.ts";
 export { printFunction, printInst, printModule } from "./print.ts";
 export { SCRATCH_MAP } from "./passes/scratch.ts";
+export { emitStage, objectText } from "./stages.ts";
+export type { Stage } from "./stages.ts";
 export { DEFAULT_TARGET, kernelTarget } from "./target.ts";
 export type { KernelTarget } from "./target.ts";

@@ -33,6 +33,7 @@ function predecessorCounts(blocks: Iterable<MBlock>): Map<MBlock, number> {
 /** Simplifies the control flow of machine code after registers are assigned, and orders the blocks. */
 export function layOut(func: MFunc): void {
   simplify(func);
+  splitConstantReturns(func);
   mergeEqualEnds(func);
   simplify(func);
   func.blocks = place(func);
@@ -94,11 +95,9 @@ function mergeEqualEnds(func: MFunc): void {
   const ids = new Map(func.blocks.map((b, i) => [b, i]));
   const seen = new Map<string, MBlock>();
   const same = new Map<MBlock, MBlock>();
-  const constant = (i: MInst): boolean =>
-    ((i.code & 0xf7) === 0xb4 || (i.code & 0xf7) === 0xb7) && (i.code & Bpf.X) === 0;
   for (const b of func.blocks) {
     if (b === func.blocks[0] || b.term.kind === "cond" || b.term.kind === "maygoto") continue;
-    if (!b.insts.every(constant)) continue;
+    if (!b.insts.every(isConstantMove)) continue;
     const end = b.term.kind === "jump" ? `j${ids.get(b.term.target)}` : "x";
     const key = `${b.insts.map((i) => `${i.code},${i.dst},${i.imm}`).join(";")}|${end}`;
     const known = seen.get(key);
@@ -107,6 +106,24 @@ function mergeEqualEnds(func: MFunc): void {
   }
   if (same.size === 0) return;
   for (const b of func.blocks) retargetAll(b.term, (t) => same.get(t) ?? t);
+}
+
+/** Cuts `r0 = constant; exit` off the blocks that end so, for {@link mergeEqualEnds}; what stays alone grows together again. */
+function splitConstantReturns(func: MFunc): void {
+  const added: MBlock[] = [];
+  for (const b of func.blocks) {
+    const last = b.insts.at(-1);
+    if (b.term.kind !== "exit" || b.insts.length < 2 || !last || !isConstantMove(last) || last.dst !== 0) continue;
+    const end: MBlock = { id: -1, insts: [last], term: b.term, position: b.position, depth: b.depth };
+    b.insts.pop();
+    b.term = { kind: "jump", target: end };
+    added.push(end);
+  }
+  func.blocks.push(...added);
+}
+
+function isConstantMove(i: MInst): boolean {
+  return ((i.code & 0xf7) === 0xb4 || (i.code & 0xf7) === 0xb7) && (i.code & Bpf.X) === 0;
 }
 
 function place(func: MFunc): MBlock[] {

@@ -385,8 +385,11 @@ class Selector {
     if (COMMUTATIVE.has(op)) {
       const ca = this.canonical(a);
       const cb = this.canonical(b);
-      // The operand that dies here gives its register to the result.
-      const swap = cb.kind !== "const" && (ca.kind === "const" || (this.useCount(cb) === 1 && this.useCount(ca) > 1));
+      // The operand that dies here gives its register to the result; a loop's own variable comes first, so that it stays in place.
+      const swap =
+        cb.kind !== "const" &&
+        (ca.kind === "const" ||
+          (!this.feeds(inst, ca) && (this.feeds(inst, cb) || (this.useCount(cb) === 1 && this.useCount(ca) > 1))));
       if (swap) [a, b] = [b, a];
     }
     const right = this.canonical(b);
@@ -422,6 +425,11 @@ class Selector {
     }
     this.moveInto(dst, a);
     this.push(cls | Bpf.X | ALU_OF[op]!, dst, this.use(b), signed ? 1 : 0, 0);
+  }
+
+  /** True when the instruction is the next value of the phi that it uses. */
+  private feeds(inst: Inst, operand: Value): boolean {
+    return operand.kind === "inst" && operand.op === "phi" && operand.args.includes(inst);
   }
 
   private useCount(value: Value): number {
@@ -514,7 +522,7 @@ class Selector {
   private selectAtomic(inst: Inst): void {
     const [pointer, first, second] = inst.args as [Value, Value, Value];
     const { reg, off, frame } = this.address(pointer, inst.offset ?? 0);
-    const rest = { ...(frame ? { frame } : {}) };
+    const rest = frame ? { frame } : {};
     const code = Bpf.STX | Bpf.ATOMIC | (inst.bits === 32 ? Bpf.W : Bpf.DW);
     const imm = ATOMIC_OF[inst.atomic!];
     if (inst.atomic === "cmpxchg") {

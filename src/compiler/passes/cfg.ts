@@ -98,7 +98,7 @@ function skipEmptyBlocks(func: Func): boolean {
     const target = t.target;
     const phis = target.insts.filter((i) => i.op === "phi");
     const into = preds.get(target)!;
-    for (const p of [...preds.get(block)!]) {
+    for (const p of preds.get(block)!.slice()) {
       if (p === block) continue;
       // One block cannot come in twice with two values.
       if (into.includes(p) && phis.some((phi) => !sameValue(incomingOf(phi, p), incomingOf(phi, block)))) continue;

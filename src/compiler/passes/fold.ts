@@ -355,6 +355,11 @@ class Folder {
     }
     if (a.kind !== "inst") return null;
     const equality = p === "eq" || p === "ne";
+    // A widened value compares as it was: phis and their comparisons then stand side by side for jump threading.
+    const widened = a.op === "zext" && a.bits === 32 && a.args[0]!.type === "i32" && a.type === "i64";
+    if (widened && !p.startsWith("s") && b.value <= 0x7fff_ffffn) {
+      return this.make("icmp", "i1", [a.args[0]!, constant(b.value, "i32")], { predicate: p });
+    }
     if (equality && a.op === "zext" && a.args[0]!.type === "i1") {
       if (b.value > 1n) return truth(p === "ne");
       return this.make("icmp", "i1", [a.args[0]!, constant(b.value, "i1")], { predicate: p });
