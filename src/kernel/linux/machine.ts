@@ -1,7 +1,6 @@
 /** What this machine is and permits, read from /proc and /sys when asked for and not before. */
 import { readFileSync } from "node:fs";
 import { release, version } from "node:os";
-import { gunzipSync } from "node:zlib";
 
 /** A kernel version: major, minor, patch. */
 export type KernelVersion = readonly [major: number, minor: number, patch: number];
@@ -185,8 +184,12 @@ export class Machine {
   }
 
   private readOptions(): ReadonlyMap<string, string> | null {
+    // zlib is fetched here and not imported: its loading would cost every run three milliseconds.
     const packed = this.source.read("/proc/config.gz");
-    const plain = packed === undefined ? this.source.read(`/boot/config-${this.source.release}`) : gunzipSync(packed);
+    const plain =
+      packed === undefined
+        ? this.source.read(`/boot/config-${this.source.release}`)
+        : process.getBuiltinModule("node:zlib").gunzipSync(packed);
     if (plain === undefined) return null;
     const options = new Map<string, string>();
     for (const line of text.decode(plain).split("\n")) {

@@ -113,6 +113,11 @@ export class LinuxMap implements KernelMap {
     return bpfFailure(command, -result, `map ${this.spec.name}`);
   }
 
+  private full(): SkepError {
+    const { name, maxEntries } = this.spec;
+    return new SkepError("map-full", `map ${name}: full: it holds ${maxEntries} entries, the most it was created for`);
+  }
+
   private setKey(key: Uint8Array): void {
     // Before the key is looked at: a closed map has no memory to write to.
     void this.fd.value;
@@ -138,12 +143,7 @@ export class LinuxMap implements KernelMap {
     this.memory.bytes.set(value, this.valueAt);
     const result = this.element(BpfCmd.MAP_UPDATE_ELEM, this.valueAt, flags);
     if (result === 0) return;
-    if (result === -Errno.E2BIG) {
-      throw new SkepError(
-        "map-full",
-        `map ${this.spec.name}: full: it holds ${this.spec.maxEntries} entries, the most it was created for`,
-      );
-    }
+    if (result === -Errno.E2BIG) throw this.full();
     throw this.failure(BpfCmd.MAP_UPDATE_ELEM, result);
   }
 
@@ -153,6 +153,53 @@ export class LinuxMap implements KernelMap {
     if (result === -Errno.ENOENT) return false;
     if (result < 0) throw this.failure(BpfCmd.MAP_DELETE_ELEM, result);
     return true;
+  }
+
+  /** Reads and deletes a key in one step. Hash maps: Linux 5.14; queues and stacks (keys of no bytes): 4.20. */
+  take(key: Uint8Array): Uint8Array | undefined {
+    this.setKey(key);
+    const result = this.element(BpfCmd.MAP_LOOKUP_AND_DELETE_ELEM, this.valueAt, 0);
+    if (result === -Errno.ENOENT) return undefined;
+    if (result < 0) throw this.failure(BpfCmd.MAP_LOOKUP_AND_DELETE_ELEM, result);
+    return this.memory.bytes.slice(this.valueAt, this.valueAt + this.userValueSize);
+  }
+
+  /** Sets many entries, in batches where the kernel has them (Linux 5.6). Stops at the first that does not fit, and throws. */
+  updateMany(chunk: EntryChunk): void {
+    const { keySize } = this.spec;
+    const valueSize = this.userValueSize;
+    if (chunk.keys.length !== chunk.count * keySize || chunk.values.length !== chunk.count * valueSize) {
+      throw new RangeError(
+        `map ${this.spec.name}: ${chunk.count} entries have ${chunk.count * keySize} bytes of keys and ` +
+          `${chunk.count * valueSize} of values, not ${chunk.keys.length} and ${chunk.values.length}`,
+      );
+    }
+    void this.fd.value;
+    const inBatches = this.hasBatch !== false && batchTypes.has(this.spec.type);
+    const buffer = inBatches ? this.batch(this.usualBatchEntries) : undefined;
+    for (let done = 0; done < chunk.count;) {
+      const key = done * keySize;
+      const value = done * valueSize;
+      if (buffer === undefined) {
+        this.update(chunk.keys.subarray(key, key + keySize), chunk.values.subarray(value, value + valueSize));
+        done++;
+        continue;
+      }
+      const count = Math.min(buffer.entries, chunk.count - done);
+      buffer.memory.bytes.set(chunk.keys.subarray(key, key + count * keySize), buffer.keysAt);
+      buffer.memory.bytes.set(chunk.values.subarray(value, value + count * valueSize), buffer.valuesAt);
+      const result = this.batchCommand(BpfCmd.MAP_UPDATE_BATCH, buffer, true, count);
+      if (result < 0) {
+        if (done === 0 && noBatchErrnos.has(-result)) {
+          this.hasBatch = false;
+          this.updateMany(chunk);
+          return;
+        }
+        if (result === -Errno.E2BIG) throw this.full();
+        throw this.failure(BpfCmd.MAP_UPDATE_BATCH, result);
+      }
+      done += count;
+    }
   }
 
   entries(): { key: Uint8Array; value: Uint8Array }[] {
@@ -207,12 +254,12 @@ export class LinuxMap implements KernelMap {
 
   clear(): void {
     if (this.isArray) {
-      const key = new Uint8Array(4);
-      const view = new DataView(key.buffer);
-      const zeros = new Uint8Array(this.userValueSize);
-      for (let i = 0; i < this.spec.maxEntries; i++) {
-        view.setUint32(0, i, true);
-        this.update(key, zeros);
+      const most = this.usualBatchEntries;
+      const values = new Uint8Array(most * this.userValueSize);
+      for (let start = 0; start < this.spec.maxEntries; start += most) {
+        const count = Math.min(most, this.spec.maxEntries - start);
+        const keys = new Uint8Array(Uint32Array.from({ length: count }, (_, i) => start + i).buffer);
+        this.updateMany({ count, keys, values: values.subarray(0, count * this.userValueSize) });
       }
       return;
     }
@@ -243,28 +290,37 @@ export class LinuxMap implements KernelMap {
     return buffer;
   }
 
+  private get usualBatchEntries(): number {
+    const fitting = Math.max(64, Math.floor(BATCH_BYTES / (this.spec.keySize + this.userValueSize)));
+    return Math.max(1, Math.min(BATCH_ENTRIES, fitting, this.spec.maxEntries));
+  }
+
+  /** Makes one batch call on a buffer; `count` is then in the attributes. */
+  private batchCommand(command: number, buffer: BatchBuffer, first: boolean, count: number): number {
+    const { view, address } = this.memory;
+    const base = buffer.memory.address;
+    setU64(view, MapBatchAttr.IN_BATCH, first ? 0 : base);
+    setU64(view, MapBatchAttr.OUT_BATCH, command === BpfCmd.MAP_UPDATE_BATCH ? 0 : base);
+    setU64(view, MapBatchAttr.KEYS, base + buffer.keysAt);
+    setU64(view, MapBatchAttr.VALUES, base + buffer.valuesAt);
+    view.setUint32(MapBatchAttr.COUNT, count, true);
+    view.setUint32(MapBatchAttr.MAP_FD, this.fd.value, true);
+    setU64(view, MapBatchAttr.ELEM_FLAGS, 0);
+    setU64(view, MapBatchAttr.FLAGS, 0);
+    return bpfSyscall(command, address, MapBatchAttr.SIZE);
+  }
+
   /**
    * Reads all entries by a batch command; undefined when this kernel has none for this map. Entries of one hash bucket come in
    * one piece under its lock (`__htab_map_lookup_and_delete_batch`), so none comes twice however the map changes meanwhile.
    */
   private readBatches(command: number): EntryChunk[] | undefined {
     if (this.hasBatch === false || !batchTypes.has(this.spec.type)) return undefined;
-    const { keySize, maxEntries } = this.spec;
-    const fitting = Math.max(64, Math.floor(BATCH_BYTES / (keySize + this.userValueSize)));
-    let buffer = this.batch(Math.max(1, Math.min(BATCH_ENTRIES, fitting, maxEntries)));
-    const { view, address } = this.memory;
+    const { keySize } = this.spec;
+    let buffer = this.batch(this.usualBatchEntries);
     const chunks: EntryChunk[] = [];
     for (let first = true; ;) {
-      const base = buffer.memory.address;
-      setU64(view, MapBatchAttr.IN_BATCH, first ? 0 : base);
-      setU64(view, MapBatchAttr.OUT_BATCH, base);
-      setU64(view, MapBatchAttr.KEYS, base + buffer.keysAt);
-      setU64(view, MapBatchAttr.VALUES, base + buffer.valuesAt);
-      view.setUint32(MapBatchAttr.COUNT, buffer.entries, true);
-      view.setUint32(MapBatchAttr.MAP_FD, this.fd.value, true);
-      setU64(view, MapBatchAttr.ELEM_FLAGS, 0);
-      setU64(view, MapBatchAttr.FLAGS, 0);
-      const result = bpfSyscall(command, address, MapBatchAttr.SIZE);
+      const result = this.batchCommand(command, buffer, first, buffer.entries);
       if (result === -Errno.ENOSPC) {
         // One bucket holds more than the whole buffer; the token must move along.
         const token = buffer.memory.bytes.slice(0, buffer.keysAt);
@@ -280,7 +336,7 @@ export class LinuxMap implements KernelMap {
         throw this.failure(command, result);
       }
       this.hasBatch = true;
-      const count = view.getUint32(MapBatchAttr.COUNT, true);
+      const count = this.memory.view.getUint32(MapBatchAttr.COUNT, true);
       if (count > 0) {
         const { bytes } = buffer.memory;
         chunks.push({

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { MapFlags, MapType } from "../../../src/isa/index.ts";
 import { openLinuxKernel } from "../../../src/kernel/index.ts";
+import { machine } from "../../../src/kernel/linux/machine.ts";
 import type { LinuxMap } from "../../../src/kernel/linux/maps.ts";
 import type { MapSpec } from "../../../src/object/index.ts";
 import { guardLeaks } from "../../leaks.ts";
@@ -92,6 +93,25 @@ describeWith(["linux", "root", "bpf"], "maps of the running kernel", () => {
       expect(listed).toEqual(Array.from({ length: 3000 }, (_, i) => [i, i]));
       expect(map.takeChunks()[0]!.count).toBe(3000);
       expect(map.entries()).toEqual([]);
+    });
+  });
+
+  test.each([true, false])("many entries are set at once, and taken one at a time (batches: %s)", (batches) => {
+    withMap(mapSpec("many", MapType.HASH, { maxEntries: 20_000 }), (map) => {
+      if (!batches) Object.assign(map, { hasBatch: false });
+      const count = 20_000;
+      const keys = Uint32Array.from({ length: count }, (_, i) => i);
+      const values = BigUint64Array.from({ length: count }, (_, i) => BigInt(i) * 2n);
+      const chunk = { count, keys: new Uint8Array(keys.buffer), values: new Uint8Array(values.buffer) };
+      map.updateMany(chunk);
+      expect(numbersOf(map)).toEqual(Array.from({ length: count }, (_, i) => [i, i * 2]));
+      if (machine.atLeast(5, 14)) {
+        expect(numberOf(map.take(bytesOf(7, 4))!)).toBe(14);
+        expect(map.take(bytesOf(7, 4))).toBeUndefined();
+      }
+      expect(() => map.updateMany({ ...chunk, count: 3 })).toThrow("3 entries have 12 bytes of keys and 24 of values");
+      keys.forEach((key, i) => (keys[i] = key + 1_000_000));
+      expect(() => map.updateMany(chunk)).toThrow("map many: full: it holds 20000 entries");
     });
   });
 
