@@ -3,7 +3,6 @@
  * two it is a program of a hundred bytes that waits for one byte on descriptor 3 and then executes the command in its own place, so that
  * nothing of a shell is in the trace.
  */
-import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import type { Writable } from "node:stream";
@@ -122,6 +121,8 @@ export class TracedChild {
     const path = executablePath(words[0]!);
     const file = createMemoryFile("skep-child", waitingProgram(process.arch));
     try {
+      // Fetched here and not imported: loading it would cost every run without -c two milliseconds.
+      const { spawn } = process.getBuiltinModule("node:child_process");
       const child = spawn(`/proc/${process.pid}/fd/${file.value}`, [path, ...words], {
         stdio: ["inherit", "inherit", "inherit", "pipe"],
       });

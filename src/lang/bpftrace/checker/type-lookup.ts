@@ -11,22 +11,31 @@ import { didYouMean, type Reporter } from "./reporter.ts";
 
 /** Looks up types of the script and of the kernel. */
 export class TypeLookup {
-  readonly btf: BtfTypes | null;
   readonly definitions: CDefinitions;
+  private readonly env: TraceEnvironment;
   private readonly maxStrlen: number;
+  private kernelTypes: BtfTypes | null | undefined;
 
   constructor(preamble: readonly CDefinition[], env: TraceEnvironment, maxStrlen: number, reporter: Reporter) {
     this.maxStrlen = maxStrlen;
-    this.btf = env.btf ? new BtfTypes(env.btf, maxStrlen) : null;
-    const { btf } = this;
+    this.env = env;
     this.definitions = new CDefinitions(
       preamble,
       {
-        named: (keyword, name, space) => btf?.named(keyword, name, space),
-        typedef: (name, space) => btf?.typedef(name, space),
+        named: (keyword, name, space) => this.btf?.named(keyword, name, space),
+        typedef: (name, space) => this.btf?.typedef(name, space),
       },
       (d) => reporter.error(d.span, d.message, d.hint),
     );
+  }
+
+  /** Types of the kernel; null when it tells none. Read when first asked for: most scripts name no type. */
+  get btf(): BtfTypes | null {
+    if (this.kernelTypes === undefined) {
+      const { btf } = this.env;
+      this.kernelTypes = btf ? new BtfTypes(btf, this.maxStrlen) : null;
+    }
+    return this.kernelTypes;
   }
 
   /** A struct, union or enum of the script, else of the kernel. */

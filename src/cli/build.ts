@@ -1,0 +1,34 @@
+/** `skep build`: a script compiled for the running kernel, to look at or to keep. */
+import { writeFileSync } from "node:fs";
+import { formatDiagnostic, SkepError } from "../base/index.ts";
+import { LinuxEnvironment } from "../runtime/environment.ts";
+import { textOption } from "./arguments.ts";
+import type { Arguments } from "./arguments.ts";
+import { compileScript } from "./compile.ts";
+import { readScript } from "./script-source.ts";
+import { showStages } from "./stages.ts";
+
+/** Runs the command; resolves with the exit status. */
+export async function buildCommand(args: Arguments): Promise<number> {
+  const { source, positional } = readScript(args, "build");
+  const pid = textOption(args, "pid");
+  const environment = new LinuxEnvironment({ positional, ...(pid === undefined ? {} : { pid: Number(pid) }) });
+  const compiled = compileScript(source, environment, { unsafe: args.options.has("unsafe") });
+  if (!args.options.has("no-warnings")) {
+    for (const warning of compiled.warnings) process.stderr.write(`${formatDiagnostic(source, warning)}\n`);
+  }
+  const file = textOption(args, "output");
+  const emit = textOption(args, "emit") ?? "asm";
+  const content =
+    emit === "object" ? await objectBytes(compiled.object, file) : showStages(compiled, source, new Set([emit]));
+  if (file === undefined) {
+    process.stdout.write(content);
+    return 0;
+  }
+  try {
+    writeFileSync(file, content);
+  } catch (cause) {
+    throw new SkepError("output", `${file}: cannot be written: ${(cause as Error).message}`, { cause });
+  }
+  return 0;
+}

@@ -1,0 +1,222 @@
+/** The command line in one table: the argument parser, `--help` and shell completion all read it. */
+
+/** One option. */
+export interface Option {
+  /** Without dashes. The key of its value. */
+  readonly long: string;
+  /** One letter. */
+  readonly short?: string;
+  /** Name of its value in help; absent for switches. */
+  readonly value?: string;
+  /** The value may be left out: it is then the next word only if that is no option. */
+  readonly optionalValue?: boolean;
+  /** The only values, for checking and completion. */
+  readonly choices?: readonly string[];
+  /** What completes the value. */
+  readonly completes?: "file" | "directory" | "pid" | "command" | "probe";
+  readonly help: string;
+  /** Accepted so that command lines for bpftrace go on working, and left out of help. */
+  readonly hidden?: boolean;
+}
+
+/** One command of `skep`. */
+export interface Command {
+  readonly name: string;
+  /** One line in the list of commands. */
+  readonly summary: string;
+  /** Behind the name, such as `[OPTIONS] FILE`. */
+  readonly usage: string;
+  /** Paragraphs between usage and options. */
+  readonly description: string;
+  readonly options: readonly Option[];
+  /** Command line and what it does. */
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  /** What completes the words that are no options. */
+  readonly operands?: "file" | "choice";
+  readonly operandChoices?: readonly string[];
+}
+
+const HELP: Option = { long: "help", short: "h", help: "show this help" };
+const SCRIPT: Option = { long: "execute", short: "e", value: "SCRIPT", help: "the script itself instead of a file" };
+const OUTPUT: Option = {
+  long: "output",
+  short: "o",
+  value: "FILE",
+  completes: "file",
+  help: "write to a file instead of stdout",
+};
+const INCLUDES: readonly Option[] = [
+  {
+    long: "include-dir",
+    short: "I",
+    value: "DIR",
+    completes: "directory",
+    hidden: true,
+    help: "no headers are read: types come from BTF",
+  },
+  {
+    long: "include",
+    value: "FILE",
+    completes: "file",
+    hidden: true,
+    help: "no headers are read: types come from BTF",
+  },
+];
+
+/** Stages that `-d` shows, with the names that bpftrace gives them. */
+export const STAGES: readonly string[] = ["ast", "types", "ir", "optimized", "asm", "verifier", "all"];
+
+/** Other names of stages. */
+export const STAGE_ALIASES: Readonly<Record<string, string>> = {
+  parse: "ast",
+  codegen: "ir",
+  "codegen-opt": "optimized",
+  dis: "asm",
+};
+
+/** All commands, in the order of help. */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: "trace",
+    summary: "run a bpftrace script on the running kernel",
+    usage: "[OPTIONS] FILE [ARGUMENTS]  |  [OPTIONS] -e SCRIPT [ARGUMENTS]",
+    description:
+      "Compiles a bpftrace script, loads it into the running kernel and prints what it sees, until the script calls exit()\n" +
+      "or Ctrl-C is pressed; maps are printed at the end. FILE may be - for stdin. ARGUMENTS are $1, $2, ... of the script.",
+    options: [
+      SCRIPT,
+      {
+        long: "format",
+        short: "f",
+        value: "FORMAT",
+        choices: ["text", "json"],
+        help: "text (default) or json, an object a line",
+      },
+      OUTPUT,
+      {
+        long: "pid",
+        short: "p",
+        value: "PID",
+        completes: "pid",
+        help: "trace only this process, and end when it ends",
+      },
+      {
+        long: "command",
+        short: "c",
+        value: "COMMAND",
+        completes: "command",
+        help: "run a command once all is attached, and end with it",
+      },
+      {
+        long: "list",
+        short: "l",
+        value: "PATTERN",
+        optionalValue: true,
+        completes: "probe",
+        help: "list probes that match (with -v their fields) and do nothing else",
+      },
+      {
+        long: "buffering",
+        short: "B",
+        value: "MODE",
+        choices: ["line", "full", "none"],
+        help: "write after each batch of events (line), 64 KB (full), each event (none)",
+      },
+      { long: "quiet", short: "q", help: "do not announce the attached probes" },
+      { long: "verbose", short: "v", help: "say what is compiled, loaded and attached" },
+      {
+        long: "debug",
+        short: "d",
+        value: "STAGE",
+        choices: STAGES,
+        help: "show a stage of the compilation and stop: ast, types, ir, optimized, asm; verifier runs on with its log",
+      },
+      { long: "unsafe", help: "allow system(), signal() and other calls that change the system" },
+      { long: "no-warnings", help: "no warnings about the script" },
+      { long: "dry-run", help: "load and attach everything, then end" },
+      {
+        long: "compat",
+        value: "VERSION",
+        choices: ["0.17", "0.26"],
+        help: "print as this release of bpftrace does (default 0.26)",
+      },
+      { long: "info", help: "show what this machine can do" },
+      { long: "version", short: "V", help: "show the version" },
+      HELP,
+      ...INCLUDES,
+      { long: "verify-llvm-ir", hidden: true, help: "there is no LLVM" },
+      { long: "report-errors", short: "k", hidden: true, help: "accepted" },
+      { long: "usdt-file-activation", hidden: true, help: "not supported" },
+      { long: "emit-elf", value: "FILE", hidden: true, completes: "file", help: "not supported" },
+      { long: "emit-llvm", value: "FILE", hidden: true, completes: "file", help: "there is no LLVM" },
+    ],
+    operands: "file",
+    examples: [
+      ["skep trace -e 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }'", "count system calls by process"],
+      [
+        "skep trace -e 'tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }'",
+        "files as they are opened",
+      ],
+      ["skep trace -e 'profile:hz:99 { @[kstack] = count(); }'", "where the kernel spends its time"],
+      [
+        "skep trace -c 'ls /' -e 'tracepoint:syscalls:sys_enter_* /pid == cpid/ { @[probe] = count(); }'",
+        "system calls of one command",
+      ],
+      ["skep trace -l 'tracepoint:sched:*'", "what can be traced"],
+      ["skep trace -f json opensnoop.bt", "a script file, a JSON object a line"],
+    ],
+  },
+  {
+    name: "build",
+    summary: "compile a script and show or save what comes out",
+    usage: "[OPTIONS] FILE  |  [OPTIONS] -e SCRIPT",
+    description:
+      "Compiles a script for the running kernel without loading it, and shows its intermediate representation, or its\n" +
+      "instructions with the script's lines between them.",
+    options: [
+      SCRIPT,
+      { long: "emit", value: "STAGE", choices: ["ir", "asm"], help: "ir or asm (default)" },
+      OUTPUT,
+      { long: "pid", short: "p", value: "PID", completes: "pid", help: "compile for tracing only this process" },
+      { long: "unsafe", help: "allow system(), signal() and other calls that change the system" },
+      { long: "no-warnings", help: "no warnings about the script" },
+      HELP,
+      ...INCLUDES,
+    ],
+    operands: "file",
+    examples: [
+      ["skep build -e 'tracepoint:raw_syscalls:sys_enter { @ = count(); }'", "the instructions"],
+      ["skep build opensnoop.bt --emit ir -o opensnoop.ir", "the intermediate representation of a file"],
+    ],
+  },
+  {
+    name: "demo",
+    summary: "see it work: five seconds of this machine",
+    usage: "[OPTIONS]",
+    description:
+      "Counts system calls by process and shows files as they are opened, for five seconds, with a little work of its own.",
+    options: [{ long: "seconds", value: "N", help: "how long (default 5)" }, HELP],
+    examples: [["skep demo", "five seconds"]],
+  },
+  {
+    name: "completion",
+    summary: "print a script that completes skep's commands in your shell",
+    usage: "bash | zsh | fish",
+    description: "Prints shell code; load it from the shell's start file.",
+    options: [HELP],
+    operands: "choice",
+    operandChoices: ["bash", "zsh", "fish"],
+    examples: [
+      ["source <(skep completion bash)", "in ~/.bashrc"],
+      ["skep completion fish > ~/.config/fish/completions/skep.fish", "for fish"],
+    ],
+  },
+];
+
+/** Options before any command. */
+export const GLOBAL_OPTIONS: readonly Option[] = [HELP, { long: "version", short: "V", help: "show the version" }];
+
+/** A command by name. */
+export function commandByName(name: string): Command | undefined {
+  return COMMANDS.find((command) => command.name === name);
+}
