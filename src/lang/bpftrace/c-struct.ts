@@ -4,7 +4,7 @@ import type { CDefinition } from "./ast.ts";
 import { listLayout } from "./btf-types.ts";
 import { Lexer, type Token } from "./lexer.ts";
 import { CHAR, TYPE_NAMES } from "./table/type-names.ts";
-import { type AddressSpace, alignOf, type Field, NONE, sizeOf, type Type, U32 } from "./types.ts";
+import { type AddressSpace, alignOf, type Field, NONE, sizeOf, type StructLayout, type Type, U32 } from "./types.ts";
 
 /** Looks up what the script does not define itself: kernel types. */
 export interface OuterTypes {
@@ -18,19 +18,23 @@ type Unplaced = (space: AddressSpace) => Type;
 interface Member {
   readonly name: string;
   readonly type: Unplaced;
+  /** Bytes. */
+  readonly size: number;
   readonly bits: number | null;
   /** `__attribute__((packed))` on the struct around it makes this 1. */
   readonly align: number;
 }
 
+/** Size and alignment are known before the type is: a struct may hold pointers to itself. */
 interface Composite {
   readonly type: Unplaced;
+  readonly size: number;
   readonly align: number;
 }
 
-/** What `#define NAME text` stands for. */
+/** What `#define NAME text` or a name of an enum stands for; of a named enum with its type. */
 export type DefinedConstant =
-  | { readonly kind: "integer"; readonly value: bigint }
+  | { readonly kind: "integer"; readonly value: bigint; readonly type?: Type }
   | { readonly kind: "string"; readonly value: string };
 
 /** The C definitions of one script. */
@@ -38,6 +42,7 @@ export class CDefinitions {
   private readonly composites = new Map<string, Composite>();
   private readonly typedefs = new Map<string, Composite>();
   private readonly enumConstants = new Map<string, bigint>();
+  private readonly enumTypes = new Map<string, Type>();
   private readonly defines = new Map<string, { readonly text: string; readonly span: Span }>();
   private readonly outer: OuterTypes;
   private readonly report: (d: Diagnostic) => void;
@@ -72,9 +77,9 @@ export class CDefinitions {
     return type;
   }
 
-  /** Alignment where the C type is known; else that of the layout. */
-  alignOfNamed(key: string): number | undefined {
-    return this.composites.get(key)?.align;
+  /** A struct, union or enum that the script defined so far. */
+  own(key: string): Composite | undefined {
+    return this.composites.get(key);
   }
 
   /** Names of the script's structs, for suggestions. */
@@ -85,7 +90,8 @@ export class CDefinitions {
   /** A constant by name: of an enum or a `#define`. */
   constant(name: string): DefinedConstant | undefined {
     const value = this.enumConstants.get(name);
-    if (value !== undefined) return { kind: "integer", value };
+    const type = this.enumTypes.get(name);
+    if (value !== undefined) return { kind: "integer", value, ...(type === undefined ? {} : { type }) };
     return this.evaluate(name, 0);
   }
 
@@ -133,8 +139,15 @@ export class CDefinitions {
     if (this.composites.has(key)) this.error(span, `redefinition of '${key}'`);
     this.composites.set(key, composite);
   }
+  ownTypedef(name: string): Composite | undefined {
+    return this.typedefs.get(name);
+  }
   addTypedef(name: string, composite: Composite): void {
     this.typedefs.set(name, composite);
+  }
+  addEnumType(constant: string, value: bigint, type: Type): void {
+    if (type.kind === "int" && type.enum) this.enumTypes.set(constant, type);
+    this.enumConstants.set(constant, value);
   }
   addEnumConstant(name: string, value: bigint): void {
     this.enumConstants.set(name, value);
@@ -345,7 +358,12 @@ class DefinitionParser {
         this.at--;
         this.fail(`Unknown type: '${name}'`, "define it before it is used");
       }
-      return { type: (space) => this.definitions.typedef(name, space)!, align: alignOf(type) };
+      const known = this.definitions.ownTypedef(name);
+      return {
+        type: (space) => this.definitions.typedef(name, space)!,
+        size: known?.size ?? sizeOf(type),
+        align: known?.align ?? alignOf(type),
+      };
     } finally {
       this.depth--;
     }
@@ -359,17 +377,20 @@ class DefinitionParser {
     if (!this.accept("{")) {
       if (name === "") this.fail(`syntax error, unexpected ${this.peek()}, expecting a name or {`);
       const { definitions } = this;
-      return {
-        type: (space) =>
-          definitions.named(keyword, name, space) ?? { kind: "struct", keyword, name, size: 0, layout: listLayout([]) },
-        align: definitions.alignOfNamed(key) ?? guessAlign(definitions.named(keyword, name, "none")),
-      };
+      const type: Unplaced = (space) =>
+        definitions.named(keyword, name, space) ?? { kind: "struct", keyword, name, size: 0, layout: listLayout([]) };
+      const own = definitions.own(key);
+      if (own) return { type, size: own.size, align: own.align };
+      // A pointer's size needs no look into the kernel's types.
+      if (this.peek() === "*") return { type, size: 0, align: 1 };
+      const known = definitions.named(keyword, name, "none");
+      return { type, size: known ? sizeOf(known) : 0, align: known ? alignOf(known) : 1 };
     }
     const members: Member[] = [];
     while (!this.accept("}")) {
       const base = this.typeSpecifier();
       if (this.accept(";")) {
-        members.push({ name: "", type: base.type, bits: null, align: base.align });
+        members.push({ name: "", type: base.type, size: base.size, bits: null, align: base.align });
         continue;
       }
       do {
@@ -377,17 +398,15 @@ class DefinitionParser {
         const { name: member, composite } = bitsOnly ? { name: "", composite: base } : this.declarator(base);
         const bits = this.accept(":") ? Number(this.integer()) : null;
         if (bits !== null && (bits < 0 || bits > 64)) this.fail(`a bit field has 0 to 64 bits, not ${bits}`);
-        members.push({ name: member, type: composite.type, bits, align: composite.align });
+        members.push({ name: member, ...composite, bits });
         this.attributes();
       } while (this.accept(","));
       this.expect(";");
     }
     packed = this.attributes() || packed;
-    const align = packed ? 1 : Math.max(1, ...members.filter((m) => m.bits !== 0).map((m) => m.align));
-    const type: Unplaced = (space) => layOut(keyword, name, members, packed, align, space);
-    // A member that names a struct of no known size is found here, where its place is known.
-    if (name !== "") this.definitions.add(key, { type, align }, this.definition.span);
-    return { type, align };
+    const composite = layOut(keyword, name, members, packed);
+    if (name !== "") this.definitions.add(key, composite, this.definition.span);
+    return composite;
   }
 
   private enum(): Composite {
@@ -396,7 +415,7 @@ class DefinitionParser {
     const names = new Map<bigint, string>();
     if (!this.accept("{")) {
       const known = this.definitions.named("enum", name, "none");
-      return { type: () => known ?? U32, align: known ? alignOf(known) : 4 };
+      return { type: () => known ?? U32, size: known ? sizeOf(known) : 4, align: known ? alignOf(known) : 4 };
     }
     let value = 0n;
     let smallest = 0n;
@@ -422,7 +441,8 @@ class DefinitionParser {
       name === ""
         ? { kind: "int", size, signed }
         : { kind: "int", size, signed, enum: { name, nameOf: (v) => names.get(v) } };
-    const composite: Composite = { type: () => type, align: size };
+    const composite: Composite = { type: () => type, size, align: size };
+    for (const [value, constant] of names) this.definitions.addEnumType(constant, value, type);
     if (name !== "") this.definitions.add(`enum ${name}`, composite, this.definition.span);
     return composite;
   }
@@ -454,7 +474,7 @@ class DefinitionParser {
     while (this.accept("*")) {
       if (++stars > NESTED_LIMIT) this.fail("more pointers than make sense");
       const { type } = composite;
-      composite = { type: (space) => ({ kind: "pointer", to: type(space), space }), align: 8 };
+      composite = { type: (space) => ({ kind: "pointer", to: type(space), space }), size: 8, align: 8 };
       this.skipQualifiers();
     }
     if (this.accept("(")) {
@@ -468,7 +488,7 @@ class DefinitionParser {
         if (text === "(") depth++;
         else if (text === ")") depth--;
       }
-      return { name, composite: { type: (space) => ({ kind: "pointer", to: NONE, space }), align: 8 } };
+      return { name, composite: { type: (space) => ({ kind: "pointer", to: NONE, space }), size: 8, align: 8 } };
     }
     this.attributes();
     const token = this.next();
@@ -485,8 +505,8 @@ class DefinitionParser {
       this.expect("]");
     }
     for (const length of lengths.reverse()) {
-      const { type, align } = composite;
-      composite = { align, type: (space) => arrayOf(type(space), length) };
+      const { type, size, align } = composite;
+      composite = { size: size * length, align, type: (space) => arrayOf(type(space), length) };
     }
     return { name: token.text, composite };
   }
@@ -498,51 +518,68 @@ function arrayOf(type: Type, length: number): Type {
   return { kind: "array", of: type, length };
 }
 
-function guessAlign(type: Type | undefined): number {
-  return type ? alignOf(type) : 1;
+/** A field's place, and its type when that is asked for. */
+interface Slot {
+  readonly name: string;
+  readonly member: Member;
+  readonly byteOffset: number;
+  readonly bitfield?: { readonly bitOffset: number; readonly bitSize: number };
 }
 
-function layOut(
-  keyword: "struct" | "union",
-  name: string,
-  members: readonly Member[],
-  packed: boolean,
-  align: number,
-  space: AddressSpace,
-): Type {
-  const fields: Field[] = [];
+function layOut(keyword: "struct" | "union", name: string, members: readonly Member[], packed: boolean): Composite {
+  const align = packed ? 1 : Math.max(1, ...members.filter((m) => m.bits !== 0).map((m) => m.align));
+  const slots: Slot[] = [];
   let bit = 0;
   let size = 0;
   for (const member of members) {
-    const type = member.type(space);
-    const bytes = sizeOf(type);
-    const memberAlign = packed ? 1 : member.align;
     if (keyword === "union") bit = 0;
     if (member.bits !== null) {
-      const unit = bytes * 8;
+      const unit = member.size * 8;
       if (member.bits === 0) {
         bit = Math.ceil(bit / unit) * unit;
         continue;
       }
-      if (!packed && Math.floor(bit / unit) !== Math.floor((bit + member.bits - 1) / unit))
-        bit = Math.ceil(bit / unit) * unit;
-      const byteOffset = Math.floor(bit / unit) * bytes;
-      if (member.name !== "") {
-        const bitfield = { bitOffset: bit - byteOffset * 8, bitSize: member.bits };
-        fields.push({ name: member.name, type, byteOffset, bitfield });
-      }
+      const crosses = Math.floor(bit / unit) !== Math.floor((bit + member.bits - 1) / unit);
+      if (!packed && crosses) bit = Math.ceil(bit / unit) * unit;
+      const byteOffset = Math.floor(bit / unit) * member.size;
+      const bitfield = { bitOffset: bit - byteOffset * 8, bitSize: member.bits };
+      if (member.name !== "") slots.push({ name: member.name, member, byteOffset, bitfield });
       bit += member.bits;
     } else {
+      const memberAlign = packed ? 1 : member.align;
       bit = Math.ceil(bit / 8 / memberAlign) * memberAlign * 8;
-      const byteOffset = bit / 8;
-      if (member.name !== "") fields.push({ name: member.name, type, byteOffset });
-      else if (type.kind === "struct") {
-        for (const f of type.layout.fields()) fields.push({ ...f, byteOffset: byteOffset + f.byteOffset });
-      }
-      bit += bytes * 8;
+      slots.push({ name: member.name, member, byteOffset: bit / 8 });
+      bit += member.size * 8;
     }
     size = Math.max(size, Math.ceil(bit / 8));
   }
   size = Math.ceil(size / align) * align;
-  return { kind: "struct", keyword, name, size, layout: listLayout(fields) };
+  const type: Unplaced = (space) => ({ kind: "struct", keyword, name, size, layout: new SlotLayout(slots, space) });
+  return { type, size, align };
+}
+
+/** Fields whose types are made when they are asked for: they may lead back to the struct. */
+class SlotLayout implements StructLayout {
+  private readonly slots: readonly Slot[];
+  private readonly space: AddressSpace;
+  private list: readonly Field[] | undefined;
+
+  constructor(slots: readonly Slot[], space: AddressSpace) {
+    this.slots = slots;
+    this.space = space;
+  }
+
+  field(name: string): Field | undefined {
+    return this.fields().find((f) => f.name === name);
+  }
+
+  fields(): readonly Field[] {
+    this.list ??= this.slots.flatMap(({ name, member, byteOffset, bitfield }): readonly Field[] => {
+      const type = member.type(this.space);
+      if (name !== "") return [{ name, type, byteOffset, ...(bitfield === undefined ? {} : { bitfield }) }];
+      if (type.kind !== "struct") return [];
+      return type.layout.fields().map((f) => ({ ...f, byteOffset: byteOffset + f.byteOffset }));
+    });
+    return this.list;
+  }
 }

@@ -12,6 +12,7 @@ import { TypeLookup } from "./checker/type-lookup.ts";
 import { UnitMaker } from "./checker/units.ts";
 import type { TraceEnvironment } from "./environment.ts";
 import { Expander } from "./expand.ts";
+import { probeProvider } from "./table/probes.ts";
 import { isAggregation } from "./types.ts";
 
 /** How a script is checked. */
@@ -64,7 +65,7 @@ export function checkScript(
     source,
     config,
     maps,
-    programs: units.map(finishUnit),
+    programs: units.filter((u) => u.targets.length > 0).map(finishUnit),
     functions: [],
     warnings: inOrder(reporter.warnings),
   };
@@ -120,7 +121,13 @@ function makeUnits(script: Script, state: CheckState): Unit[] {
     }
     count += targets.size;
     if (count > state.config.maxProbes) beyond ??= probe;
-    units.push(...maker.units(probe, [...targets.values()]));
+    if (targets.size > 0) units.push(...maker.units(probe, [...targets.values()]));
+    else {
+      // Not to run, yet what it assigns tells the types of maps that others use.
+      state.incomplete = true;
+      const provider = probeProvider(probe.attachPoints[0]!.provider);
+      if (provider) units.push(maker.orphan(probe, provider));
+    }
   }
   if (beyond) {
     state.error(
@@ -149,7 +156,19 @@ function findTypes(units: readonly Unit[], state: CheckState): void {
     }
   }
   state.final = true;
-  for (const { unit, checker } of checkers) checker.unit(unit);
+  for (const { unit, checker } of checkers) if (unit.targets.length > 0) checker.unit(unit);
+  reportUndefined(state);
+}
+
+function reportUndefined(state: CheckState): void {
+  const others = [...state.maps.values()].filter((m) => m.value).map((m) => m.name);
+  for (const { map, span } of state.undefinedUses) {
+    if (map.failed || state.incomplete) continue;
+    // Names of one or two letters are all near to each other.
+    const near = map.name.length > 3 ? nearestNames(map.name, others) : [];
+    const hint = `nothing is assigned to it: ${map.name} = 1; or ${map.name} = count();`;
+    state.error(span, `Undefined map: ${map.name}`, didYouMean(near, hint));
+  }
 }
 
 function finishMaps(state: CheckState): Map<string, MapInfo> {
@@ -157,7 +176,15 @@ function finishMaps(state: CheckState): Map<string, MapInfo> {
   for (const [name, map] of [...state.maps].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     if (!map.value) {
       if (map.keyed === undefined && map.declared) state.reporter.warning(map.span, `Unused map: ${map.name}`);
-      else if (state.reporter.errors.length === 0) {
+      else if (state.incomplete) {
+        // Only a probe that is not there assigns it.
+        maps.set(name, {
+          name: map.name,
+          key: map.keyed ? (map.key ?? UNSET) : null,
+          value: UNSET,
+          declared: map.declared,
+        });
+      } else if (state.reporter.errors.length === 0) {
         state.error(map.span, `Undefined map: ${map.name}`, `nothing is assigned to it: ${map.name} = 1;`);
       }
       continue;

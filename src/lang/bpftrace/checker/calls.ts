@@ -99,7 +99,7 @@ function checkCount(c: ExpressionChecker, e: CallExpression, row: FunctionRow): 
     message = least === 1 ? "requires at least one argument" : `requires at least ${least} arguments`;
   else if (given > most) message = most === 1 ? "takes up to one argument" : `takes up to ${plural(most)}`;
   if (message === "") return true;
-  e.args.forEach((a) => c.type(a));
+  for (const a of e.args) if (a.kind !== "map") c.type(a);
   c.error(e.span, `${e.name}() ${message} (${given} provided)`, `write ${functionSignature(row)}`);
   return false;
 }

@@ -218,7 +218,7 @@ export class ExpressionChecker {
       e.constant = constant.value;
       return { kind: "string", size: literalSize(constant.value) };
     }
-    if (constant) return this.constant(e, constant.value, literalType(constant.value));
+    if (constant) return this.constant(e, constant.value, constant.type ?? literalType(constant.value));
     const ofKernel = this.state.env.btf?.enumValue(e.name);
     if (ofKernel) {
       const type = this.state.types.btf!.type(ofKernel.typeId, "kernel");
@@ -401,16 +401,8 @@ export class ExpressionChecker {
 
   /** Reports a map that nothing is ever assigned to. */
   undefinedMap(map: MapState, span: Span): undefined {
-    if (!this.state.final || map.value) return undefined;
-    const others = [...this.state.maps.values()].filter((m) => m.value).map((m) => m.name);
-    return this.error(
-      span,
-      `Undefined map: ${map.name}`,
-      didYouMean(
-        nearestNames(map.name, others),
-        `nothing is assigned to it: ${map.name} = 1; or ${map.name} = count();`,
-      ),
-    );
+    if (this.state.final && !map.value) this.state.undefinedUses.push({ map, span });
+    return undefined;
   }
 
   // Operators

@@ -16,6 +16,8 @@ export interface MapState {
   keyed: boolean | undefined;
   key: Type | undefined;
   value: Type | undefined;
+  /** What was to be its value was refused: that it has none is no news. */
+  failed?: boolean;
   /** First use, where what is missing is reported. */
   readonly span: Span;
   readonly declared: { readonly kind: string; readonly maxEntries: number } | null;
@@ -52,6 +54,10 @@ export class CheckState {
   readonly typed: Set<Variable> = new Set();
   /** True in the last pass, when all types are known and what is wrong is reported. */
   final = false;
+  /** Some body is not looked at, as it is of no probe that can be: what only it says of maps is not known. */
+  incomplete = false;
+  /** Uses of maps without a value: reported in the end, unless a complaint about what was to be the value explains them. */
+  readonly undefinedUses: { readonly map: MapState; readonly span: Span }[] = [];
   /** Something was learned in this pass. */
   changed = false;
 

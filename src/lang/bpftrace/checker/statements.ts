@@ -132,7 +132,7 @@ export class StatementChecker {
         if (type) {
           state.assignMap(expressions.mapOf(target), type, s.span);
           target.type = expressions.mapOf(target).value ?? type;
-        }
+        } else if (state.final) expressions.mapOf(target).failed = true;
         return;
       }
     }
@@ -140,6 +140,7 @@ export class StatementChecker {
     if (target.kind === "map") {
       expressions.key(target);
       if (type) this.assignMap(s, type);
+      else if (state.final) expressions.mapOf(target).failed = true;
       const stored = expressions.mapOf(target).value;
       if (stored) target.type = stored;
     } else if (type) {
@@ -185,6 +186,7 @@ export class StatementChecker {
     const map = expressions.mapOf(s.target);
     const problem = this.unassignable(type, "a map");
     if (problem) {
+      map.failed = true;
       state.error(s.span, problem);
       return;
     }
@@ -195,6 +197,7 @@ export class StatementChecker {
         state.assignMap(map, read, s.span);
         return;
       }
+      map.failed = true;
       if (map.value || state.final) {
         const name = type.kind;
         state.error(

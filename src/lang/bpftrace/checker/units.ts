@@ -3,7 +3,7 @@ import type { Probe } from "../ast.ts";
 import { rawTracepointArguments } from "../btf-types.ts";
 import type { ProbeTarget, ScriptConfig } from "../checked.ts";
 import type { TraceEnvironment } from "../environment.ts";
-import { probeProvider } from "../table/probes.ts";
+import { type ProbeProvider, probeProvider } from "../table/probes.ts";
 import { TracepointTypes } from "../tracepoint-types.ts";
 import type { StructLayout } from "../types.ts";
 import type { Unit } from "./state.ts";
@@ -46,6 +46,13 @@ export class UnitMaker {
       else groups.set(key, { targets: [target], args: found });
     }
     return [...groups.values()].map((group, i) => this.unit(probe, group, i > 0));
+  }
+
+  /** A body none of whose probes is there. */
+  orphan(probe: Probe, provider: ProbeProvider): Unit {
+    const { predicate, body } = probe;
+    const space = provider.context === "user-registers" ? "user" : "kernel";
+    return { probe, provider, targets: [], predicate, body, args: null, variables: [], uses: new Set(), space };
   }
 
   private unit(probe: Probe, group: Group, copy: boolean): Unit {
