@@ -19,8 +19,7 @@ export async function buildCommand(args: Arguments): Promise<number> {
   }
   const file = textOption(args, "output");
   const emit = textOption(args, "emit") ?? "asm";
-  const content =
-    emit === "object" ? await objectBytes(compiled.object, file) : showStages(compiled, source, new Set([emit]));
+  const content = showStages(compiled, source, new Set([emit]));
   if (file === undefined) {
     process.stdout.write(content);
     return 0;

@@ -196,8 +196,8 @@ export class Printer {
     this.err.text(`WARNING: ${text}\n`);
   }
 
-  /** Two empty lines before the maps of the end. */
+  /** Two empty lines before the maps of the end; 0.17 prints them in JSON too. */
   end(): void {
-    if (!this.json) this.out.text("\n\n");
+    if (!this.json || this.old) this.out.text("\n\n");
   }
 }

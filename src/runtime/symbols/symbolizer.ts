@@ -130,6 +130,7 @@ export class Symbolizer {
   }
 }
 
+/** As C++ streams print a pointer: null is a bare 0. */
 function hex(address: bigint): string {
-  return `0x${address.toString(16)}`;
+  return address === 0n ? "0" : `0x${address.toString(16)}`;
 }
