@@ -16,11 +16,11 @@ const COPY_INLINE_BYTES = 256;
 const COUNTED_LOOP_LIMIT = 4096;
 const COUNTED_LOOP_BUDGET = 200_000;
 
-/** Rewrites a function in place for a target. */
-export function lower(func: Func, module: Module, target: KernelTarget): void {
-  lowerMemory(func, module);
-  lowerDivision(func, target);
-  if (!target.mayGoto) lowerMayGoto(func);
+/** Rewrites a function in place for a target. Returns true when anything changed. */
+export function lower(func: Func, module: Module, target: KernelTarget): boolean {
+  let changed = lowerMemory(func, module);
+  changed = lowerDivision(func, target) || changed;
+  return (!target.mayGoto && lowerMayGoto(func)) || changed;
 }
 
 /** The largest power of two, up to 8, that divides the address a pointer holds. Memory from the kernel is 8-aligned at its start. */
@@ -55,10 +55,10 @@ function multipleOf(index: Value): number {
   return 1;
 }
 
-function lowerMemory(func: Func, module: Module): void {
+function lowerMemory(func: Func, module: Module): boolean {
   const gpl = /GPL/.test(module.license);
   const probeRead = helperByName("probe_read_kernel")!.id;
-  expandInsts(func, (inst, block) => {
+  return expandInsts(func, (inst, block) => {
     if (inst.op === "memset") {
       const [to] = inst.args as [Value];
       const out: Inst[] = [];
@@ -128,7 +128,7 @@ export function eachPiece(
 }
 
 /** Signed division: the instruction where the target has it and the case of -1 is safe, otherwise by magnitudes. */
-function lowerDivision(func: Func, target: KernelTarget): void {
+function lowerDivision(func: Func, target: KernelTarget): boolean {
   const replaced = new Map<Inst, Value>();
   expandInsts(func, (inst, block) => {
     if (inst.op !== "sdiv" && inst.op !== "srem") return null;
@@ -166,11 +166,12 @@ function lowerDivision(func: Func, target: KernelTarget): void {
     return out;
   });
   substitute(func, replaced);
+  return replaced.size > 0;
 }
 
-function lowerMayGoto(func: Func): void {
+function lowerMayGoto(func: Func): boolean {
   const loops = func.blocks.filter((b) => b.terminator?.kind === "maygoto");
-  if (loops.length === 0) return;
+  if (loops.length === 0) return false;
   const entry = func.blocks[0]!;
   const size = func.blocks.reduce((sum, b) => sum + b.insts.length + 1, 0);
   const limit = Math.max(16, Math.min(COUNTED_LOOP_LIMIT, Math.floor(COUNTED_LOOP_BUDGET / size)));
@@ -200,4 +201,5 @@ function lowerMayGoto(func: Func): void {
       position: t.position,
     };
   }
+  return true;
 }

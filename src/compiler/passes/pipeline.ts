@@ -37,27 +37,28 @@ export function optimise(
   options: { after?: (pass: string) => void } = {},
 ): void {
   const after = (pass: string): void => options.after?.(pass);
-  const all = (steps: readonly Step[]): boolean => {
-    let changed = false;
-    for (const [name, run] of steps) {
-      for (const func of module.funcs) changed = run(func, module) || changed;
+  /** Runs steps over functions and returns those that changed. */
+  const run = (steps: readonly Step[], funcs: readonly Func[]): Func[] => {
+    const changed = new Set<Func>();
+    for (const [name, step] of steps) {
+      for (const func of funcs) if (step(func, module)) changed.add(func);
       after(name);
     }
-    return changed;
+    return funcs.filter((f) => changed.has(f));
   };
   for (const func of module.funcs) removeDeadBlocks(func);
   removeUnreferenced(module);
   after("dead-blocks");
-  if (level >= 1) all(FIRST);
+  if (level >= 1) run(FIRST, module.funcs);
   inlineCalls(module, level >= 2);
   after("inline");
   if (level >= 1) {
-    const rounds = level === 1 ? 1 : MAX_ROUNDS;
-    for (let i = 0; i < rounds && all(ROUND); i++);
+    let active: readonly Func[] = module.funcs;
+    for (let i = level === 1 ? 1 : MAX_ROUNDS; i > 0 && active.length > 0; i--) active = run(ROUND, active);
   }
-  for (const func of module.funcs) lower(func, module, target);
+  const lowered = module.funcs.filter((func) => lower(func, module, target));
   after("lower");
-  if (level >= 1) all(ROUND);
+  if (level >= 1) run(ROUND, lowered);
   for (const func of module.funcs) {
     // What is zeroed here may be a block of memory again, on a function whose variables escape.
     if (initialiseInputs(func, module)) lower(func, module, target);
