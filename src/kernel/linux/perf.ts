@@ -51,7 +51,7 @@ const PerfFlag = { DISABLED: 1 << 0, FREQ: 1 << 10 } as const;
 const PERF_FLAG_FD_CLOEXEC = 8;
 
 /** ioctl(2) requests, `_IO('$', n)`. */
-const PerfIoctl = { ENABLE: 0x2400, DISABLE: 0x2401, SET_BPF: 0x4004_2408 } as const;
+const PerfIoctl = { ENABLE: 0x2400, SET_BPF: 0x4004_2408 } as const;
 
 /** An event to open. */
 export interface PerfEventRequest {
@@ -117,11 +117,6 @@ function control(event: OwnedFd, request: number, name: string, argument: number
 /** Lets an event count and sample. */
 export function enablePerfEvent(event: OwnedFd): void {
   control(event, PerfIoctl.ENABLE, "PERF_EVENT_IOC_ENABLE", 0);
-}
-
-/** Stops an event. */
-export function disablePerfEvent(event: OwnedFd): void {
-  control(event, PerfIoctl.DISABLE, "PERF_EVENT_IOC_DISABLE", 0);
 }
 
 /** Attaches a program to an event for as long as the event is open; the way before BPF links (Linux 5.15). */
