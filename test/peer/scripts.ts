@@ -7,7 +7,6 @@ export const SCRIPTS: Readonly<Record<string, string>> = {
     'BEGIN { printf("%ld %lld %lu %llu %lx\\n", 1, -2, 3, 18446744073709551615, 0xdeadbeefcafe); exit(); }',
   "printf narrow": 'BEGIN { printf("%hhd %hd %hhu\\n", 300, 70000, 300); exit(); }',
   "printf strings": 'BEGIN { printf("[%s] [%10s] [%-10s] [%.2s]\\n", "abc", "abc", "abc", "abc"); exit(); }',
-  "printf percent": 'BEGIN { printf("%d%%\\n", 100); exit(); }',
   "printf pointer": 'BEGIN { printf("%p\\n", 0xffff); exit(); }',
   "print scalars": 'BEGIN { print(1); print(-5); print("text"); print((1, "two", 3)); exit(); }',
   "scalar map": "BEGIN { @x = 42; @y = -1; @z = 0; exit(); }",
