@@ -1,7 +1,8 @@
 /** Functions of the language: one row each. Aggregations are statements and live in aggregations.ts. */
 import type { Value } from "../../../compiler/ir.ts";
 import type { CallExpression, Expression, MapExpression } from "../ast.ts";
-import type { EventAction } from "../plan.ts";
+import { lineColumnAt } from "../../../base/index.ts";
+import type { EventAction, ScriptPlace } from "../plan.ts";
 import { parseFormat } from "../printf.ts";
 import { SIGNALS } from "../table/constants.ts";
 import { isAggregation, NONE, sizeOf, type Type } from "../types.ts";
@@ -195,8 +196,18 @@ function formatted(
   kind: "printf" | "errorf" | "warnf" | "debugf" | "system" | "cat",
 ): Operand {
   const format = parseFormat(wantLiteral(body, call, 0)).pieces;
-  emitValues(body, call.args.slice(1), (fields): EventAction => ({ kind, format, fields }));
+  emitValues(body, call.args.slice(1), (fields): EventAction => {
+    // Complaints name their place in the script.
+    if (kind === "errorf" || kind === "warnf") return { kind, format, fields, place: placeOf(body, call) };
+    return { kind, format, fields };
+  });
   return NOTHING(body);
+}
+
+function placeOf(body: Body, call: CallExpression): ScriptPlace {
+  const { source } = body.script.checked;
+  const { line, column } = lineColumnAt(source.text, call.span.start);
+  return { file: source.name, line, column, endColumn: column + (call.span.end - call.span.start) };
 }
 
 function mapAction(body: Body, call: CallExpression, kind: "clear" | "zero"): Operand {
