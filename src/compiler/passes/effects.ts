@@ -48,7 +48,15 @@ export interface ArgumentEffect {
   readonly writes: boolean;
   /** Bytes from the pointer on; null when unknown. */
   readonly size: number | null;
+  /** What is written may be less than `size`: what was there before may live on behind it. */
+  readonly partly?: boolean;
 }
+
+/** Helpers that may leave the end of their buffer as it was. The verifier counts all of it as written. */
+const WRITES_PARTLY = ids(
+  "probe_read_str probe_read_user_str probe_read_kernel_str get_stack get_task_stack d_path snprintf snprintf_btf " +
+    "ima_inode_hash ima_file_hash read_branch_records sysctl_get_name",
+);
 
 const UNKNOWN: ArgumentEffect = { reads: true, writes: true, size: null };
 
@@ -71,7 +79,8 @@ export function argumentEffect(inst: Inst, index: number, module: Module | null)
       const sized = next && (next.kind === "const_size" || next.kind === "const_size_or_zero");
       const amount = sized ? inst.args[index + 1] : undefined;
       const size = arg.size ?? (amount?.kind === "const" ? Number(amount.value) : null);
-      return { reads: !arg.uninit, writes: arg.uninit || arg.write, size };
+      const partly = WRITES_PARTLY.has(inst.helper!);
+      return { reads: !arg.uninit, writes: arg.uninit || arg.write, size, ...(partly ? { partly } : {}) };
     }
     case "anything":
       // A number to the helper; probe reads look at it without asking the verifier.

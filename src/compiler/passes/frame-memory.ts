@@ -18,6 +18,8 @@ export interface MemoryEffect {
   kills: bigint;
   /** Bytes that may be written. */
   writes: bigint;
+  /** Bytes that the verifier counts as written: those of `kills`, and buffers that a helper may fill in part. */
+  defines: bigint;
 }
 
 /** The tracked allocas of a function and what every instruction does to them. */
@@ -93,7 +95,7 @@ export class FrameMemory {
   }
 
   private compute(inst: Inst, module: Module | null): MemoryEffect | null {
-    const out: MemoryEffect = { reads: 0n, kills: 0n, writes: 0n };
+    const out: MemoryEffect = { reads: 0n, kills: 0n, writes: 0n, defines: 0n };
     const [a, b] = inst.args;
     const at = inst.offset ?? 0;
     switch (inst.op) {
@@ -128,13 +130,15 @@ export class FrameMemory {
           if (effect.reads) out.reads |= r.may;
           if (effect.writes) {
             out.writes |= r.may;
-            if (!effect.reads) out.kills |= r.must;
+            if (!effect.reads) out.defines |= r.must;
+            if (!effect.reads && !effect.partly) out.kills |= r.must;
           }
         });
         break;
       default:
         return null;
     }
+    out.defines |= out.kills;
     return out.reads | out.writes ? out : null;
   }
 
@@ -179,7 +183,7 @@ export class FrameMemory {
       let g = 0n;
       for (const inst of block.insts) {
         const e = this.effect(inst);
-        if (e) g |= mode === "may" ? e.writes | e.kills : e.kills;
+        if (e) g |= mode === "may" ? e.writes | e.kills : e.defines;
       }
       gen.set(block, g);
     }

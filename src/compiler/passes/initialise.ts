@@ -23,7 +23,7 @@ export function initialiseInputs(func: Func, module: Module): boolean {
       if (!e) continue;
       missing |= e.reads & ~written;
       // What has been zeroed once, or will be, counts as written from here on.
-      written |= e.kills | e.reads;
+      written |= e.defines | e.reads;
     }
   }
   if (missing === 0n) return changed;
