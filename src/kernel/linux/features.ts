@@ -182,7 +182,8 @@ export const features: Readonly<Record<FeatureName, Feature>> = {
     ),
   },
   bounded_loops: { since: [5, 3], test: loads("a loop", "r0 = 0\nagain:\nr0 += 1\nif r0 < 5 goto again\nexit") },
-  may_goto: { since: [6, 9], test: loads("may_goto", "r0 = 0\nmay_goto +0\nexit") },
+  // Not a distance of zero: kernels before 6.14 know the instruction and refuse that.
+  may_goto: { since: [6, 9], test: loads("may_goto", "r0 = 0\nmay_goto +1\nr0 = 1\nexit") },
   ringbuf: {
     since: [5, 8],
     test: () =>
