@@ -13,10 +13,7 @@ export interface Arguments {
 /** What the reader says of a word: a negative number is no option. */
 const NUMBER = /^-\d/;
 
-/**
- * Reads the words behind a command's name. `stopAtOperand`: once an operand is met, what follows belongs to the script
- * unless it is an option of the table. Throws UsageError with the nearest option.
- */
+/** Reads the words behind a command's name. Options may follow operands; `--` ends them. Throws UsageError with the nearest option. */
 export function parseArguments(words: readonly string[], table: readonly Option[], command: string): Arguments {
   const options = new Map<string, string | true>();
   const operands: string[] = [];
@@ -31,12 +28,7 @@ export function parseArguments(words: readonly string[], table: readonly Option[
     }
     let value = attached;
     let used = false;
-    if (value === undefined && option.optionalValue) {
-      if (next !== undefined && (!next.startsWith("-") || next === "-")) {
-        value = next;
-        used = true;
-      }
-    } else if (value === undefined) {
+    if (value === undefined) {
       if (next === undefined) fail(`${shown} needs a value: ${shown} ${option.value}`);
       value = next;
       used = true;
@@ -44,7 +36,7 @@ export function parseArguments(words: readonly string[], table: readonly Option[
     if (value !== undefined && option.choices && !isChoice(option, value)) {
       fail(`${shown} ${value}: must be one of ${option.choices.join(", ")}`);
     }
-    options.set(option.long, value ?? true);
+    options.set(option.long, value!);
     return used;
   };
   for (let i = 0; i < words.length; i++) {

@@ -10,7 +10,7 @@ export async function start(): Promise<void> {
 /** Compiles a script that uses what most scripts use, so that the code cache, written after it, holds the functions of an ordinary run. */
 export async function warmUp(): Promise<void> {
   const [{ compileScript }, { offlineEnvironment }] = await Promise.all([
-    import("./compile.ts"),
+    import("../lang/bpftrace/compile.ts"),
     import("./offline.ts"),
   ]);
   await Promise.all([import("./trace.ts"), import("../runtime/trace.ts")]);

@@ -4,7 +4,7 @@ import { formatDiagnostic, SkepError } from "../base/index.ts";
 import { LinuxEnvironment } from "../runtime/environment.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { compileScript } from "./compile.ts";
+import { compileScript } from "../lang/bpftrace/compile.ts";
 import { readScript } from "./script-source.ts";
 import { showStages } from "./stages.ts";
 

@@ -6,7 +6,7 @@ import { LinuxEnvironment } from "../runtime/environment.ts";
 import { TraceSession } from "../runtime/trace.ts";
 import type { Arguments } from "./arguments.ts";
 import { textOption } from "./arguments.ts";
-import { compileScript } from "./compile.ts";
+import { compileScript } from "../lang/bpftrace/compile.ts";
 import { SkepError } from "../base/index.ts";
 
 /** The script, for a number of seconds. */
@@ -47,22 +47,21 @@ export async function demoCommand(args: Arguments): Promise<number> {
     }
     throw error;
   }
-  const text = demoScript(seconds);
-  const source = { name: "demo", text };
-  process.stdout.write(
-    `Linux ${kernelRelease()}: this script runs in the kernel for ${seconds} seconds.\n\n${indent(text)}\n`,
-  );
-  const started = performance.now();
-  const { object, plan } = compileScript(source, new LinuxEnvironment());
-  const instructions = object.programs.reduce((sum, program) => sum + program.code.length / 8, 0);
-  const ms = (performance.now() - started).toFixed(0);
-  process.stdout.write(
-    `Compiled to ${instructions} instructions in ${object.programs.length} programs in ${ms} ms.\n\n`,
-  );
   const { spawn } = process.getBuiltinModule("node:child_process");
   const worker = spawn(process.execPath, ["-e", WORK], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
   worker.on("error", () => {});
   try {
+    const text = demoScript(seconds);
+    process.stdout.write(
+      `Linux ${kernelRelease()}: this script runs in the kernel for ${seconds} seconds.\n\n${indent(text)}\n`,
+    );
+    const started = performance.now();
+    const { object, plan } = compileScript({ name: "demo", text }, new LinuxEnvironment());
+    const instructions = object.programs.reduce((sum, program) => sum + program.code.length / 8, 0);
+    const ms = (performance.now() - started).toFixed(0);
+    process.stdout.write(
+      `Compiled to ${instructions} instructions in ${object.programs.length} programs in ${ms} ms.\n\n`,
+    );
     const status = await new TraceSession({ kernel, object, plan, quiet: true }).run();
     process.stdout.write("\n@syscalls: how many system calls each command made. Now try:\n  skep trace --help\n");
     return status;

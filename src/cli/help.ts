@@ -13,7 +13,7 @@ export function headingStyle(colour: boolean): Heading {
 }
 
 function flags(option: Option): string {
-  const value = option.value === undefined ? "" : option.optionalValue ? ` [${option.value}]` : ` ${option.value}`;
+  const value = option.value ? ` ${option.value}` : option.operandHint ? ` [${option.operandHint}]` : "";
   return `${option.short ? `-${option.short}, ` : "    "}--${option.long}${value}`;
 }
 

@@ -8,8 +8,8 @@ export interface Option {
   readonly short?: string;
   /** Name of its value in help; absent for switches. */
   readonly value?: string;
-  /** The value may be left out: it is then the next word only if that is no option. */
-  readonly optionalValue?: boolean;
+  /** Switches that make something of the words that are no options: what help calls them. */
+  readonly operandHint?: string;
   /** The only values, for checking and completion. */
   readonly choices?: readonly string[];
   /** What completes the value. */
@@ -110,8 +110,7 @@ export const COMMANDS: readonly Command[] = [
       {
         long: "list",
         short: "l",
-        value: "PATTERN",
-        optionalValue: true,
+        operandHint: "PATTERN",
         completes: "probe",
         help: "list probes that match (with -v their fields) and do nothing else",
       },

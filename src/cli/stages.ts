@@ -2,7 +2,7 @@
 import type { SourceText } from "../base/index.ts";
 import { compileModule, printModule } from "../compiler/index.ts";
 import { typeName } from "../lang/bpftrace/types.ts";
-import type { CompiledScript } from "./compile.ts";
+import type { CompiledScript } from "../lang/bpftrace/compile.ts";
 import { listObject } from "./listing.ts";
 
 /** Text of the stages that were asked for, each under a heading when there are several. */

@@ -8,8 +8,8 @@ import type { Compat } from "../runtime/format/context.ts";
 import type { TracedChild } from "../runtime/child.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { compileScript } from "./compile.ts";
-import type { CompiledScript } from "./compile.ts";
+import { compileScript } from "../lang/bpftrace/compile.ts";
+import type { CompiledScript } from "../lang/bpftrace/compile.ts";
 import { STAGE_ALIASES, STAGES } from "./options.ts";
 import { readScript } from "./script-source.ts";
 

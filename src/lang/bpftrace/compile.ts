@@ -1,17 +1,17 @@
 /** From a script's text to an object and the plan of its run: the front end, lowering and the compiler in one call. */
-import type { Module } from "../compiler/ir.ts";
-import type { BpfObject } from "../object/index.ts";
-import type { Diagnostic, SourceText } from "../base/index.ts";
-import type { CheckedScript } from "../lang/bpftrace/checked.ts";
-import type { Script } from "../lang/bpftrace/ast.ts";
-import type { TraceEnvironment } from "../lang/bpftrace/environment.ts";
-import type { TracePlan } from "../lang/bpftrace/plan.ts";
-import { checkScript } from "../lang/bpftrace/check.ts";
-import { parseScript } from "../lang/bpftrace/parser.ts";
-import { lowerScript } from "../lang/bpftrace/lower/index.ts";
-import { compileModule } from "../compiler/compile.ts";
-import { kernelTarget } from "../compiler/target.ts";
-import type { KernelTarget } from "../compiler/target.ts";
+import type { Module } from "../../compiler/ir.ts";
+import type { BpfObject } from "../../object/index.ts";
+import type { Diagnostic, SourceText } from "../../base/index.ts";
+import type { CheckedScript } from "./checked.ts";
+import type { Script } from "./ast.ts";
+import type { TraceEnvironment } from "./environment.ts";
+import type { TracePlan } from "./plan.ts";
+import { checkScript } from "./check.ts";
+import { parseScript } from "./parser.ts";
+import { lowerScript } from "./lower/index.ts";
+import { compileModule } from "../../compiler/compile.ts";
+import { kernelTarget } from "../../compiler/target.ts";
+import type { KernelTarget } from "../../compiler/target.ts";
 
 /** Everything that compiling a script makes. */
 export interface CompiledScript {
