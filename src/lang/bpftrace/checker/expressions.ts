@@ -19,7 +19,7 @@ import { parseInteger } from "../lexer.ts";
 import { builtin, type Builtin, builtinNames, type BuiltinRule } from "../table/builtins.ts";
 import { headerConstant } from "../table/constants.ts";
 import { functionRow } from "../table/functions.ts";
-import { PROBE_PROVIDERS, type ProbeContext } from "../table/probes.ts";
+import { PROBE_PROVIDERS } from "../table/probes.ts";
 import {
   type AddressSpace,
   BOOL,
@@ -271,7 +271,7 @@ export class ExpressionChecker {
     if (row.contexts && !row.contexts.includes(provider.context)) {
       return this.error(
         span,
-        `The ${name} builtin can only be used with ${providersOf(row.contexts)} probes (${provider.name} used here)`,
+        `The ${name} builtin can only be used with ${providersOf(row)} probes (${provider.name} used here)`,
         provider.context === "none" ? undefined : this.argumentHint(row.name),
       );
     }
@@ -518,10 +518,9 @@ export class ExpressionChecker {
         `The ${operator} operator can not be used on expressions of types ${typeName(a)}, ${typeName(b)}`,
       );
     }
-    const hint =
-      (a.kind === "string") !== (b.kind === "string") && (intA || intB)
-        ? "text is read from an address by str()"
-        : undefined;
+    const other = a.kind === "string" ? right : b.kind === "string" ? left : undefined;
+    const isAddress = other !== undefined && (intA ?? intB) !== undefined && other.constant === undefined;
+    const hint = isAddress ? "text is read from an address by str()" : undefined;
     return this.error(
       e.span,
       `Type mismatch for '${operator}': comparing '${typeName(a)}' with '${typeName(b)}'`,
@@ -808,8 +807,12 @@ function keyProblem(type: Type): string | undefined {
   return undefined;
 }
 
-/** Names of the supported providers with one of the contexts, for messages. */
-function providersOf(contexts: readonly ProbeContext[]): string {
-  const names = PROBE_PROVIDERS.filter((p) => contexts.includes(p.context) && p.supported).map((p) => p.name);
+/** Names of the supported providers in which a builtin means something, for messages: arguments at the start of functions, results at the end. */
+function providersOf(row: Builtin): string {
+  const names = PROBE_PROVIDERS.filter((p) => {
+    if (!p.supported || !row.contexts?.includes(p.context)) return false;
+    const isReturn = p.name.includes("ret");
+    return row.name === "retval" ? isReturn : row.name === "arg" ? !isReturn : true;
+  }).map((p) => p.name);
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : (names[0] ?? "other");
 }
