@@ -147,7 +147,10 @@ export class TraceSession {
 
   private begin(): void {
     if (this.options.compat === "0.17") this.announce();
-    if (this.options.dryRun) return;
+    if (this.options.dryRun) {
+      this.ignoring = true;
+      return;
+    }
     for (const probe of this.plan.probes) {
       if (probe.run.when === "begin") this.loaded.program(probe.program).testRun();
     }
@@ -349,8 +352,8 @@ export class TraceSession {
   /** What was recorded before the end was asked for is shown, unless exit() ended the run; then END runs, and maps are printed. */
   private finish(): void {
     this.drainAll();
-    this.ignoring = false;
     if (!this.options.dryRun) {
+      this.ignoring = false;
       for (const probe of this.plan.probes) {
         if (probe.run.when === "end") this.loaded.program(probe.program).testRun();
       }
