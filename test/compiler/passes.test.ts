@@ -9,6 +9,7 @@ import { mergeExpressions } from "../../src/compiler/passes/gvn.ts";
 import { initialiseInputs } from "../../src/compiler/passes/initialise.ts";
 import { inlineCalls } from "../../src/compiler/passes/inline.ts";
 import { lower } from "../../src/compiler/passes/lower.ts";
+import { hoistInvariants, unrollLoops } from "../../src/compiler/passes/loops.ts";
 import { promote } from "../../src/compiler/passes/promote.ts";
 import { propagateConstants } from "../../src/compiler/passes/sccp.ts";
 
@@ -341,6 +342,53 @@ const CASES: readonly Case[] = [
      %4 = load i64 [%ctx + 14] bits 8
      store [%0 + 10] %4 bits 8
      return 0`,
+  ],
+  [
+    "a loop of three rounds is written out and computed",
+    [unrollLoops, propagateConstants, simplifyCfg, fold, removeDead, simplifyCfg],
+    `entry:
+     jump head
+     head:
+     %i = phi i64 [entry: 0], [body: %j]
+     %s = phi i64 [entry: 5], [body: %t]
+     %c = icmp ult i64 %i, 3
+     branch %c, body, out
+     body:
+     %t = add i64 %s, %i
+     %j = add i64 %i, 1
+     jump head
+     out:
+     return %s`,
+    `entry:
+     return 8`,
+  ],
+  [
+    "what a loop multiplies by and never changes is computed before it",
+    [hoistInvariants],
+    `entry:
+     jump head
+     head:
+     %i = phi i64 [entry: 0], [body: %j]
+     %n = load i64 [%ctx + 8] bits 64
+     %c = icmp ult i64 %i, %n
+     branch %c, body, out
+     body:
+     %j = add i64 %i, 1
+     jump head
+     out:
+     return %i`,
+    `entry:
+     %0 = load i64 [%ctx + 8] bits 64
+     jump head
+     head:
+     %1 = phi i64 [entry: 0], [body: %2]
+     %3 = icmp ult i64 %1, %0
+     branch %3, body, out
+     body:
+     %2 = add i64 %1, 1
+     jump head
+     out:
+     return %1`,
   ],
   [
     "without sdiv a signed division works on magnitudes",

@@ -9,6 +9,7 @@ import { fold } from "./fold.ts";
 import { mergeExpressions } from "./gvn.ts";
 import { initialiseInputs } from "./initialise.ts";
 import { inlineCalls, removeUnreferenced } from "./inline.ts";
+import { hoistInvariants, unrollLoops } from "./loops.ts";
 import { lower } from "./lower.ts";
 import { promote } from "./promote.ts";
 import { propagateConstants } from "./sccp.ts";
@@ -22,10 +23,13 @@ const CONSTANTS: Step = ["constants", propagateConstants];
 const CFG: Step = ["cfg", simplifyCfg];
 const EXPRESSIONS: Step = ["expressions", mergeExpressions];
 const STORES: Step = ["stores", removeDeadStores];
+const HOIST: Step = ["hoist", hoistInvariants];
+const UNROLL: Step = ["unroll", unrollLoops];
 const DEAD: Step = ["dead", removeDead];
 
 const FIRST: readonly Step[] = [CFG, PROMOTE, FOLD, CONSTANTS, CFG, DEAD];
 const ROUND: readonly Step[] = [PROMOTE, FOLD, EXPRESSIONS, CONSTANTS, FOLD, STORES, DEAD, CFG];
+const LOOPS: readonly Step[] = [UNROLL, CONSTANTS, CFG, HOIST];
 /** Rounds stop when nothing changes; this bounds them. */
 const MAX_ROUNDS = 4;
 
@@ -55,6 +59,10 @@ export function optimise(
   if (level >= 1) {
     let active: readonly Func[] = module.funcs;
     for (let i = level === 1 ? 1 : MAX_ROUNDS; i > 0 && active.length > 0; i--) active = run(ROUND, active);
+    if (level === 2) {
+      // Inner loops written out may make outer ones short enough.
+      for (let i = 0; i < MAX_ROUNDS && (active = run(LOOPS, module.funcs)).length > 0; i++) run(ROUND, active);
+    }
   }
   const lowered = module.funcs.filter((func) => lower(func, module, target));
   after("lower");
