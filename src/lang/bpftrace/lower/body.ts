@@ -134,7 +134,7 @@ export class Body {
   /** Runs `body` with an index from 0 up to `count`, exclusive, until it calls `stop`. */
   countedLoop(count: Value, body: (index: Value, stop: () => void) => void): void {
     const { b } = this;
-    const short = count.kind === "const" && count.value <= FOLLOWED_ROUNDS;
+    const short = !this.canLoosen || (count.kind === "const" && count.value <= FOLLOWED_ROUNDS);
     const index = this.cell(short ? this.int(0) : this.unknownZero());
     const head = b.block("head");
     const inside = b.block("loop");
@@ -154,9 +154,15 @@ export class Body {
     b.moveTo(end);
   }
 
-  /** A back edge that the verifier need not follow to the end. */
+  /** True when the kernel has back edges that its verifier need not follow to the end (`may_goto`). */
+  get canLoosen(): boolean {
+    return this.script.atLeast(6, 9);
+  }
+
+  /** A back edge that the verifier need not follow to the end. Older kernels follow every round, and refuse what they cannot. */
   backEdge(head: Block, exit: Block): void {
-    this.b.maygoto(head, exit);
+    if (this.canLoosen) this.b.maygoto(head, exit);
+    else this.b.jump(head);
   }
 
   /** Runs `lower` as a block of the script: variables first seen in it are not expected to live on. */

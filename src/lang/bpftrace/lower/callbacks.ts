@@ -6,7 +6,7 @@ import { isAggregation } from "../types.ts";
 import { readAggregate } from "./aggregations.ts";
 import { Body, type MapCursor, type VariableSlot } from "./body.ts";
 import { mapOf } from "./maps.ts";
-import { lowerStatements } from "./statements.ts";
+import { loosenVariables, lowerStatements } from "./statements.ts";
 import { bitsOf, direct, isScalarType, isSigned, type Operand, scalar } from "./values.ts";
 import type { ScriptContext, ScriptMap } from "./script.ts";
 
@@ -55,6 +55,7 @@ export function lowerMapLoop(body: Body, statement: Extract<Statement, { kind: "
   const offsetOf = (i: number): number => FRAME_VARIABLES + i * 8;
   const cursorsAt = offsetOf(captured.length);
 
+  loosenVariables(body, statement.body);
   b.store(frame, body.context, 64, { offset: FRAME_CONTEXT });
   b.store(frame, body.int(0), 64, { offset: FRAME_RETURNED });
   b.store(frame, body.syscallNumber ?? body.int(0), 64, { offset: FRAME_SYSCALL });

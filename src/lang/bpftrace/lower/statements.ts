@@ -176,7 +176,8 @@ function assignMap(body: Body, target: MapExpression, op: BinaryOperatorOrNull, 
 const FOLLOWED_ROUNDS = 32n;
 
 /** Makes the verifier forget the numbers that a loop changes, so that it need not follow every round. */
-function loosenVariables(body: Body, loop: unknown): void {
+export function loosenVariables(body: Body, loop: unknown): void {
+  if (!body.canLoosen) return;
   const { b } = body;
   const changed = [...changedVariables(loop)].filter((v) => isScalarType(v.type) && body.variables.has(v));
   if (changed.length === 0) return;
@@ -206,7 +207,7 @@ function lowerRangeLoop(body: Body, statement: Extract<Statement, { kind: "for-r
   const { b } = body;
   const from = constantOfExpression(statement.start);
   const to = constantOfExpression(statement.end);
-  const short = from !== undefined && to !== undefined && to - from <= FOLLOWED_ROUNDS;
+  const short = !body.canLoosen || (from !== undefined && to !== undefined && to - from <= FOLLOWED_ROUNDS);
   const start = lowerNumber(body, statement.start);
   const stop = body.cell(lowerNumber(body, statement.end));
   if (!short) loosenVariables(body, statement.body);

@@ -79,6 +79,9 @@ export const ACCEPTED: readonly string[] = [
   'BEGIN { if (strncmp(comm, "node", 2) == 0) { print(1); } if (strncmp("abc", comm, 3)) { print(2); } }',
   'BEGIN { $a = "haystack"; if (strcontains($a, "st")) { print(1); } if (strcontains(comm, "od")) { print(2); } }',
   "BEGIN { @s[comm] = comm; if (@s[comm] == comm) { print(1); } }",
+  "BEGIN { $a = str(uptr(1)); $b = str(uptr(2)); if ($a == $b) { print(1); } if (strncmp($a, $b, 500) == 0) { print(2); } }",
+  'BEGIN { $a = str(uptr(1)); if (strcontains($a, "abc")) { print(1); } }',
+  "BEGIN { $a = str(uptr(1)); $b = str(uptr(2)); if (strcontains($a, $b)) { print(1); } @m[$a, $b] = 1; print($b); }",
   // System calls
   "tracepoint:syscalls:sys_enter_openat { @[comm] = count(); }",
   'tracepoint:syscalls:sys_enter_openat { printf("%s %s\\n", comm, str(args.filename)); }',
