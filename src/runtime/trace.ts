@@ -142,7 +142,19 @@ export class TraceSession {
       this.actions = plan.events.map((event) => this.action(event));
     }
     const { pid } = this.options;
-    if (pid !== undefined) this.context.symbolizer.sight(pid);
+    if (pid !== undefined && this.namesUserCode()) this.context.symbolizer.sight(pid);
+  }
+
+  /** True when addresses of processes may have to be named. */
+  private namesUserCode(): boolean {
+    const { plan } = this;
+    if (plan.stackMaps.some((map) => map.of === "user")) return true;
+    const types = plan.maps.flatMap((map) => (map.key ? [map.key, map.value] : [map.value]));
+    for (const event of plan.events) {
+      if ("fields" in event) types.push(...event.fields.map((field) => field.type));
+      if (event.kind === "print-value") types.push(event.field.type);
+    }
+    return types.some(holdsUserSymbol);
   }
 
   private begin(): void {
@@ -447,6 +459,10 @@ function userStackOffset(type: Type, at = 0): number | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+function holdsUserSymbol(type: Type): boolean {
+  return type.kind === "usym" || (type.kind === "tuple" && type.items.some(holdsUserSymbol));
 }
 
 /** False when a process is gone or has ended and waits for its parent. */
