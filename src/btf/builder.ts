@@ -1,10 +1,12 @@
 /** Writes BTF of our own programs: types, strings, and the records that tie instructions to source lines. */
 import { ByteWriter } from "../base/index.ts";
+import { Btf } from "./btf.ts";
 import {
   BTF_HEADER_SIZE,
   BTF_MAGIC,
   BTF_MAX_NAME_LENGTH,
   BTF_MAX_VLEN,
+  BTF_TYPE_WORDS,
   BTF_VERSION,
   BtfFuncLinkage,
   BtfInfo,
@@ -12,6 +14,7 @@ import {
   BtfKind,
   BtfVarLinkage,
 } from "./kinds.ts";
+import { readBtfSections } from "./sections.ts";
 import type { BtfEnumValue, BtfMember, BtfParameter, BtfSectionEntry } from "./types.ts";
 
 /** A member to be written: as {@link BtfMember}, with no bitfield size when it is no bitfield. */
@@ -33,13 +36,39 @@ export function btfIdentifier(text: string): string {
  * a string added twice is stored once. Arguments that the kernel would refuse are a RangeError with the values.
  */
 export class BtfBuilder {
-  private readonly types: (readonly number[])[] = [];
+  private readonly types: number[][] = [];
   private readonly idByKey = new Map<string, number>();
   private readonly stringOffsets = new Map<string, number>([["", 0]]);
   private readonly strings = new ByteWriter(1024);
 
   constructor() {
     this.strings.u8(0);
+  }
+
+  /**
+   * A builder that goes on where other BTF ends: its type ids and string offsets stay what they are, so that records that refer to them
+   * hold. `section` is named in errors. Throws {@link ParseError} when the BTF is damaged.
+   */
+  static extending(btf: Uint8Array, section: string = "BTF"): BtfBuilder {
+    // Checks the header, the strings and the extent of every type.
+    const parsed = Btf.parse(btf, { section });
+    const { words, strings, layout } = readBtfSections(btf, section);
+    const builder = new BtfBuilder();
+    builder.strings.bytes(strings.subarray(1));
+    for (let offset = 1; offset < strings.length; offset = strings.indexOf(0, offset) + 1) {
+      const text = parsed.strings.get(offset);
+      if (!builder.stringOffsets.has(text)) builder.stringOffsets.set(text, offset);
+    }
+    for (let at = 0; at < words.length;) {
+      const info = words[at + 1]!;
+      const { fixed, each } = layout[(info >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK]!;
+      const end = at + BTF_TYPE_WORDS + fixed + each * (info & BtfInfo.VLEN_MASK);
+      const id = builder.append(Array.from(words.subarray(at, end)));
+      const key = builder.types[id - 1]!.join();
+      if (!builder.idByKey.has(key)) builder.idByKey.set(key, id);
+      at = end;
+    }
+    return builder;
   }
 
   /** Number of types added, `void` not counted. */
@@ -185,8 +214,34 @@ export class BtfBuilder {
     return this.add(BtfKind.VAR, this.identifier(name, "variable"), this.known(typeId), [linkage]);
   }
 
+  /**
+   * Changes who sees a function (`BtfFuncLinkage.*`) or a variable (`BtfVarLinkage.*`) that was added before. Throws RangeError when `id`
+   * is neither.
+   */
+  setLinkage(id: number, linkage: number): void {
+    const kind = this.kindOf(id);
+    const linkages: Record<number, readonly number[]> = {
+      [BtfKind.FUNC]: Object.values(BtfFuncLinkage),
+      [BtfKind.VAR]: Object.values(BtfVarLinkage),
+    };
+    if (!linkages[kind]?.includes(linkage)) throw new RangeError(`BTF: type ${id} cannot have linkage ${linkage}`);
+    const words = this.types[id - 1]!;
+    if (kind === BtfKind.VAR) this.replace(id, [...words.slice(0, BTF_TYPE_WORDS), linkage]);
+    else this.replace(id, this.encode(kind, words[0]!, words[2]!, [], linkage));
+  }
+
   /** A section of variables, `.rodata` or `.maps`, its entries in ascending order of offsets. */
   dataSection(name: string, size: number, entries: readonly BtfSectionEntry[]): number {
+    return this.unique(this.encodeDataSection(name, size, entries));
+  }
+
+  /** Gives a section of variables that was added before other contents. Throws RangeError when `id` is none. */
+  redefineDataSection(id: number, name: string, size: number, entries: readonly BtfSectionEntry[]): void {
+    if (this.kindOf(id) !== BtfKind.DATASEC) throw new RangeError(`BTF: type ${id} is no section of variables`);
+    this.replace(id, this.encodeDataSection(name, size, entries));
+  }
+
+  private encodeDataSection(name: string, size: number, entries: readonly BtfSectionEntry[]): number[] {
     this.checkCount("section", entries.length);
     let end = 0;
     const rest: number[] = [];
@@ -200,7 +255,7 @@ export class BtfBuilder {
       rest.push(this.known(entry.typeId), entry.offset, entry.size);
     }
     if (!/^[!-~]{1,511}$/.test(name)) throw new RangeError(`BTF section name ${JSON.stringify(name)}`);
-    return this.add(BtfKind.DATASEC, this.string(name), size, rest, entries.length);
+    return this.encode(BtfKind.DATASEC, this.string(name), size, rest, entries.length);
   }
 
   /** A tag on a declaration, or on its member or parameter `componentIndex`. Kernel 5.16. */
@@ -292,9 +347,20 @@ export class BtfBuilder {
     return words;
   }
 
-  private append(words: readonly number[]): number {
+  private kindOf(id: number): number {
+    const words = this.types[this.known(id) - 1];
+    return words === undefined ? BtfKind.UNKN : (words[1]! >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK;
+  }
+
+  private append(words: number[]): number {
     this.types.push(words);
     return this.types.length;
+  }
+
+  private replace(id: number, words: number[]): void {
+    const key = this.types[id - 1]!.join();
+    if (this.idByKey.get(key) === id) this.idByKey.delete(key);
+    this.types[id - 1] = words;
   }
 
   private add(
@@ -305,7 +371,10 @@ export class BtfBuilder {
     vlen = 0,
     flag = false,
   ): number {
-    const words = this.encode(kind, name, sizeOrType, rest, vlen, flag);
+    return this.unique(this.encode(kind, name, sizeOrType, rest, vlen, flag));
+  }
+
+  private unique(words: number[]): number {
     const key = words.join();
     const known = this.idByKey.get(key);
     if (known !== undefined) return known;

@@ -1,6 +1,8 @@
 /** BTF, the kernel's type information: read, look up, lay out, print, write. */
 export { BtfBuilder, btfIdentifier } from "./builder.ts";
 export type { BtfMemberSpec } from "./builder.ts";
+export { encodeBtfExt } from "./btf-ext.ts";
+export type { BtfExtSection } from "./btf-ext.ts";
 export { Btf } from "./btf.ts";
 export type { BtfEnumConstant, BtfParseOptions } from "./btf.ts";
 export {

@@ -45,7 +45,7 @@ export const ElfSectionType = {
 } as const;
 
 /** Bits of `sh_flags`. */
-export const ElfSectionFlag = { WRITE: 1, ALLOC: 2, EXECINSTR: 4, COMPRESSED: 0x800 } as const;
+export const ElfSectionFlag = { WRITE: 1, ALLOC: 2, EXECINSTR: 4, INFO_LINK: 0x40, COMPRESSED: 0x800 } as const;
 
 /** Section indexes with a meaning of their own. */
 export const ElfSectionIndex = {
@@ -88,3 +88,14 @@ export const ElfGnuNote = { ABI_TAG: 1, BUILD_ID: 3, PROPERTY: 5 } as const;
 
 /** Bit of a symbol's version: it is not the default one. */
 export const ELF_VERSION_HIDDEN = 0x8000;
+
+/** Relocations of BPF code (`r_type`). Source: the BPF ABI of LLVM, "LLVM relocations". */
+export const ElfBpfRelocation = {
+  /** Both immediates of an ld_imm64. */
+  R_BPF_64_64: 1,
+  /** The immediate of a call. */
+  R_BPF_64_32: 10,
+} as const;
+
+/** Bytes of a relocation without addend, 64-bit class. */
+export const ELF64_REL_SIZE = 16;

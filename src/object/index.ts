@@ -18,3 +18,5 @@ export {
 export type { ElfSource } from "./elf-source.ts";
 export { ElfSymbolTable } from "./elf-symbols.ts";
 export type { ElfSymbol, ElfSymbolHit } from "./elf-symbols.ts";
+export { writeElf } from "./elf-write.ts";
+export type { WriteElfOptions } from "./elf-write.ts";
