@@ -23,10 +23,15 @@ export interface ScriptMap extends PlannedMap {
   readonly keyBytes: number;
 }
 
-/** Records that the event ring has room for when the script does not say how large it is, and bounds of its bytes. */
-const RING_RECORDS = 16384;
+/**
+ * Records that the event ring has room for when the script does not say how large it is, and bounds of its bytes. At a million lines a
+ * second the records are a tenth of a second, which is what a reader on a busy machine may have to wait for a CPU.
+ */
+const RING_RECORDS = 100_000;
 const MIN_RING_BYTES = 1 << 20;
-const MAX_RING_BYTES = 16 << 20;
+const MAX_RING_BYTES = 8 << 20;
+/** Events that a script prints by the million; of the others a few thousand may wait. */
+const FREQUENT: ReadonlySet<string> = new Set(["printf", "errorf", "warnf", "print-value", "join"]);
 /** Entries of a stack map: few enough to be ready at once, many enough that stacks of one program rarely collide. */
 const STACK_ENTRIES = 16384;
 
@@ -207,7 +212,9 @@ export class ScriptContext {
       maxEntries: powerOfTwo(
         pages > 0
           ? pages * 4096
-          : Math.min(MAX_RING_BYTES, Math.max(MIN_RING_BYTES, RING_RECORDS * (this.largestRecord + 8))),
+          : this.events.some((event) => FREQUENT.has(event.kind))
+            ? Math.min(MAX_RING_BYTES, Math.max(MIN_RING_BYTES, RING_RECORDS * (this.largestRecord + 8)))
+            : MIN_RING_BYTES,
       ),
       flags: 0,
     });
