@@ -8,73 +8,26 @@
 import { SkepError } from "../../base/index.ts";
 import { baseOf, findLoops, predecessors, usersOf } from "../analysis.ts";
 import type { Users } from "../analysis.ts";
-import type { BinaryOp, Block, Const, Func, Inst, Param, Position, Predicate, Value } from "../ir.ts";
+import type { BinaryOp, Block, Func, Inst, Param, Position, Predicate, Value } from "../ir.ts";
 import { COMMUTATIVE, INVERSE, isBinary, MIRROR } from "../ops.ts";
 import type { KernelTarget } from "../target.ts";
 import { Alu, Atomic, Bpf, FIRST_VIRTUAL, FP, Jump, PseudoLoad } from "./machine.ts";
+import {
+  ALU_OF,
+  ATOMIC_OF,
+  fits16,
+  fits32,
+  isAddress,
+  isLeaf,
+  JUMP_OF,
+  MASK32,
+  onlyLowHalfRead,
+  registerValue,
+  sequenceCopies,
+  SIZE_OF,
+} from "./select-tables.ts";
+import type { Condition, Copy } from "./select-tables.ts";
 import type { FrameObject, MBlock, MFunc, MInst, MTerm, Reg, Symbol } from "./machine.ts";
-
-const ALU_OF: Partial<Record<BinaryOp, number>> = {
-  add: Alu.ADD,
-  sub: Alu.SUB,
-  mul: Alu.MUL,
-  udiv: Alu.DIV,
-  sdiv: Alu.DIV,
-  urem: Alu.MOD,
-  srem: Alu.MOD,
-  and: Alu.AND,
-  or: Alu.OR,
-  xor: Alu.XOR,
-  shl: Alu.LSH,
-  lshr: Alu.RSH,
-  ashr: Alu.ARSH,
-};
-
-const JUMP_OF: Record<Predicate, number> = {
-  eq: Jump.EQ,
-  ne: Jump.NE,
-  ult: Jump.LT,
-  ule: Jump.LE,
-  ugt: Jump.GT,
-  uge: Jump.GE,
-  slt: Jump.SLT,
-  sle: Jump.SLE,
-  sgt: Jump.SGT,
-  sge: Jump.SGE,
-};
-
-const SIZE_OF: Record<number, number> = { 8: Bpf.B, 16: Bpf.H, 32: Bpf.W, 64: Bpf.DW };
-
-const ATOMIC_OF = {
-  add: Atomic.ADD,
-  and: Atomic.AND,
-  or: Atomic.OR,
-  xor: Atomic.XOR,
-  xchg: Atomic.XCHG,
-  cmpxchg: Atomic.CMPXCHG,
-} as const;
-
-const MASK32 = 0xffff_ffffn;
-
-function fits32(value: bigint): boolean {
-  return value >= -0x8000_0000n && value <= 0x7fff_ffffn;
-}
-
-function fits16(value: number): boolean {
-  return value >= -0x8000 && value <= 0x7fff;
-}
-
-/** The constant as its register holds it: i64 and ptr signed, narrower ones zero-extended. */
-function registerValue(c: Const): bigint {
-  return c.type === "i64" || c.type === "ptr" ? BigInt.asIntN(64, c.value) : c.value;
-}
-
-interface Condition {
-  code: number;
-  dst: Reg;
-  src: Reg;
-  imm: number;
-}
 
 /** Turns one function into machine code. `allocaFrames` receives the frame object of every alloca. */
 export function selectInstructions(
@@ -208,41 +161,16 @@ class Selector {
 
   private readonly lowHalf = new Map<Inst, boolean>();
 
-  /** True when no user of a truncation looks at the upper half of the register, so that none need be cleared. */
   private readsLowHalfOnly(trunc: Inst): boolean {
     let known = this.lowHalf.get(trunc);
-    if (known === undefined) {
-      const users = this.users.get(trunc);
-      known =
-        users !== undefined &&
-        users.terminators.length === 0 &&
-        users.insts.every((user) => {
-          if (isBinary(user.op)) return !/div|rem/.test(user.op);
-          if (user.op === "store") return user.bits !== 64;
-          return (
-            user.op === "sext" || (user.op === "zext" && user.bits! < 32) || (user.op === "bswap" && user.bits! <= 32)
-          );
-        });
-      this.lowHalf.set(trunc, known);
-    }
+    if (known === undefined) this.lowHalf.set(trunc, (known = onlyLowHalfRead(this.users.get(trunc))));
     return known;
-  }
-
-  /** True for values that are made anew at each use. */
-  private isLeaf(value: Value): boolean {
-    return value.kind === "const" || (value.kind === "inst" && (value.op === "mapref" || value.op === "funcref"));
-  }
-
-  private isAddress(value: Value): value is Inst {
-    return (
-      value.kind === "inst" && (value.op === "alloca" || (value.op === "ptradd" && value.args[1]!.kind === "const"))
-    );
   }
 
   /** A register that holds the value; a fresh one for constants and addresses. */
   private use(value: Value): Reg {
     const v = this.canonical(value);
-    if (this.isLeaf(v) || this.isAddress(v)) {
+    if (isLeaf(v) || isAddress(v)) {
       const reg = this.newReg();
       this.moveInto(reg, v);
       return reg;
@@ -255,7 +183,7 @@ class Selector {
     if (v.kind === "const") this.loadConstant(dst, registerValue(v));
     else if (v.kind === "inst" && v.op === "mapref") this.loadSymbol(dst, { kind: "map", map: v.map! });
     else if (v.kind === "inst" && v.op === "funcref") this.loadSymbol(dst, { kind: "func", func: v.callee! });
-    else if (this.isAddress(v)) {
+    else if (isAddress(v)) {
       const { base, offset } = this.baseAddress(v);
       if (base.kind === "inst" && base.op === "alloca") {
         this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, dst, FP, 0, 0);
@@ -545,10 +473,10 @@ class Selector {
     const late: [Reg, Value][] = [];
     inst.args.forEach((arg, i) => {
       const v = this.canonical(arg);
-      const address = this.isAddress(v) ? this.baseAddress(v).base : v;
+      const address = isAddress(v) ? this.baseAddress(v).base : v;
       const isFrame = address.kind === "inst" && address.op === "alloca";
       // Constants and frame addresses need no register of their own: they come last, when the others have found their places.
-      if (this.isLeaf(v) || isFrame) late.push([1 + i, v]);
+      if (isLeaf(v) || isFrame) late.push([1 + i, v]);
       else this.moveInto(1 + i, v);
     });
     for (const [reg, v] of late) this.moveInto(reg, v);
@@ -755,24 +683,14 @@ class Selector {
   /** Copies that happen at once: no source may be overwritten before it is read. */
   private parallelCopies(copies: { dst: Reg; value: Value }[]): void {
     const leaves: { dst: Reg; value: Value }[] = [];
-    let moves: { dst: Reg; src: Reg }[] = [];
+    const moves: Copy[] = [];
     for (const { dst, value } of copies) {
       const v = this.canonical(value);
-      if (this.isLeaf(v)) leaves.push({ dst, value: v });
+      if (isLeaf(v)) leaves.push({ dst, value: v });
       else moves.push({ dst, src: this.use(v) });
     }
-    moves = moves.filter((m) => m.dst !== m.src);
-    while (moves.length > 0) {
-      const free = moves.findIndex((m) => !moves.some((other) => other !== m && other.src === m.dst));
-      if (free >= 0) {
-        const [m] = moves.splice(free, 1);
-        this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, m!.dst, m!.src, 0, 0);
-      } else {
-        const held = this.newReg();
-        const { dst } = moves[0]!;
-        this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, held, dst, 0, 0);
-        for (const m of moves) if (m.src === dst) m.src = held;
-      }
+    for (const { dst, src } of sequenceCopies(moves, () => this.newReg())) {
+      this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, dst, src, 0, 0);
     }
     for (const { dst, value } of leaves) this.moveInto(dst, value);
   }
