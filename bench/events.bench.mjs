@@ -37,17 +37,17 @@ async function measure(side, rate, seconds) {
 export async function run(args) {
   needPeer();
   const rounds = Number(args[0] ?? 5);
-  const rates = [50_000, 100_000, 200_000, 300_000, 400_000, 600_000, 800_000];
-  const rows = [];
-  const best = {};
-  for (const side of ["skep", "bpftrace"]) best[side] = [];
+  const offers = [50_000, 100_000, 200_000, 300_000, 400_000, 600_000, 800_000];
+  // A side that slows the traced process down gets fewer events than were offered: what counts is the rate that arrived.
+  const best = { skep: [], bpftrace: [] };
   for (let i = 0; i < rounds; i++) {
     for (const side of ["skep", "bpftrace"]) {
       let top = 0;
-      for (const rate of rates) {
-        const { lost } = await measure(side, rate, 1);
+      for (const rate of offers) {
+        const { lost, received, took } = await measure(side, rate, 1);
         if (lost > 0) break;
-        top = rate;
+        top = Math.max(top, received / took);
+        if (received / took < rate * 0.6) break;
       }
       best[side].push(top);
     }
@@ -56,17 +56,15 @@ export async function run(args) {
   for (let i = 0; i < rounds; i++) {
     for (const side of ["skep", "bpftrace"]) full[side].push(await measure(side, 1_000_000, 0));
   }
-  for (const side of ["skep", "bpftrace"]) {
-    rows.push({
-      side,
-      "events/s without loss": median(best[side]),
-      "at full speed: offered/s": Math.round(1_000_000 / median(full[side].map((r) => r.took))),
-      "lost of 1,000,000": median(full[side].map((r) => r.lost)),
-      "ns per call": Math.round((median(full[side].map((r) => r.took)) * 1e9) / 1_000_000),
-    });
-  }
+  const rows = ["skep", "bpftrace"].map((side) => ({
+    side,
+    "events/s without loss": Math.round(median(best[side])),
+    "at full speed: calls/s": Math.round(1_000_000 / median(full[side].map((r) => r.took))),
+    "lost of 1,000,000": median(full[side].map((r) => r.lost)),
+    "ns per call": Math.round((median(full[side].map((r) => r.took)) * 1e9) / 1_000_000),
+  }));
   console.log(
-    `medians of ${rounds}; ${PAGES_PER_CPU} pages of event buffer a CPU on both sides; ratio of rates without loss: ${(median(best.skep) / Math.max(1, median(best.bpftrace))).toFixed(1)}`,
+    `medians of ${rounds}, the two sides in turn; ${PAGES_PER_CPU} pages of event buffer a CPU on both; ratio of rates without loss: ${(median(best.skep) / Math.max(1, median(best.bpftrace))).toFixed(1)}`,
   );
   table(rows);
 }
