@@ -413,6 +413,7 @@ class DefinitionParser {
     this.attributes();
     const name = this.tokens[this.at]?.kind === "identifier" ? this.next().text : "";
     const names = new Map<bigint, string>();
+    const constants: [string, bigint][] = [];
     if (!this.accept("{")) {
       const known = this.definitions.named("enum", name, "none");
       return { type: () => known ?? U32, size: known ? sizeOf(known) : 4, align: known ? alignOf(known) : 4 };
@@ -425,6 +426,7 @@ class DefinitionParser {
       if (constant.kind !== "identifier") this.fail(`syntax error, unexpected ${constant.text}, expecting a name`);
       if (this.accept("=")) value = this.integer();
       this.definitions.addEnumConstant(constant.text, value);
+      constants.push([constant.text, value]);
       if (!names.has(value)) names.set(value, constant.text);
       if (value < smallest) smallest = value;
       if (value > largest) largest = value;
@@ -442,7 +444,7 @@ class DefinitionParser {
         ? { kind: "int", size, signed }
         : { kind: "int", size, signed, enum: { name, nameOf: (v) => names.get(v) } };
     const composite: Composite = { type: () => type, size, align: size };
-    for (const [value, constant] of names) this.definitions.addEnumType(constant, value, type);
+    for (const [constant, of] of constants) this.definitions.addEnumType(constant, of, type);
     if (name !== "") this.definitions.add(`enum ${name}`, composite, this.definition.span);
     return composite;
   }

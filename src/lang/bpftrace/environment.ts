@@ -51,6 +51,8 @@ export interface TraceEnvironment {
   readonly kernelVersion: readonly [number, number, number];
   /** Types of the kernel; null when it offers none. */
   readonly btf: Btf | null;
+  /** Whether the kernel has types at all, known without reading them; absent: `btf` tells. */
+  readonly hasBtf?: boolean;
   /** All tracefs events as `category:name`, sorted. Throws UnsupportedError when tracefs cannot be read. */
   tracepoints(): readonly string[];
   /** Undefined when there is no such event. */

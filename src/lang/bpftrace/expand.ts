@@ -84,7 +84,8 @@ export class Expander {
       this.error(point.span, `${provider.name} probe type ${requires}`, `write ${provider.forms.join(" or ")}`);
       return false;
     }
-    const empty = point.parts.find((p) => p.text === "");
+    // `software:faults:` is how lists write an event without a count.
+    const empty = point.parts.find((p, i) => p.text === "" && provider.parts[i]?.kind !== "count");
     if (empty) {
       this.error(point.span, `${provider.name} probe: a part is empty`, `write ${provider.forms.join(" or ")}`);
       return false;
@@ -140,7 +141,7 @@ export class Expander {
     const [unit, count] = point.parts as [Part, Part | undefined];
     const name = `${provider}:${point.parts.map((p) => p.text).join(":")}`;
     const hint = `write ${provider}:hz:99, ${provider}:ms:100 or ${provider}:1s`;
-    if (!count) {
+    if (!count || count.text === "") {
       // A duration such as 100ms; nanoseconds without a unit.
       const parsed = parseInteger(unit.text);
       if ("problem" in parsed) this.error(unit.span, `Invalid duration: ${unit.text}`, hint);
@@ -281,7 +282,7 @@ export class Expander {
       return [];
     }
     let period = found.defaultPeriod;
-    if (count) {
+    if (count && count.text !== "") {
       const parsed = parseInteger(count.text);
       if ("problem" in parsed || parsed.value === 0n || parsed.value > 1n << 53n) {
         this.error(

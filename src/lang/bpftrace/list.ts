@@ -63,7 +63,8 @@ function list(
       listEvents("software", SOFTWARE_EVENTS, matches, out);
       break;
     case "tracepoint":
-      for (const full of tracepoints(env)) {
+      // By the whole name, in which fib6:... comes before fib:...
+      for (const full of tracepoints(env).toSorted()) {
         const name = `tracepoint:${full}`;
         if (!matches(name)) continue;
         out.push(name);
