@@ -1,10 +1,13 @@
 /** `skep build`: a script compiled for the running kernel, to look at or to keep. */
 import { writeFileSync } from "node:fs";
-import { formatDiagnostic, SkepError } from "../base/index.ts";
+import { formatDiagnostic, SkepError, UsageError } from "../base/index.ts";
+import type { AttachSpec } from "../object/index.ts";
+import { writeElf } from "../object/index.ts";
 import { LinuxEnvironment } from "../runtime/environment.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { compileScript } from "../lang/bpftrace/compile.ts";
+import type { CompiledScript } from "../lang/bpftrace/compile.ts";
 import { readScript } from "./script-source.ts";
 import { showStages } from "./stages.ts";
 
@@ -19,7 +22,10 @@ export async function buildCommand(args: Arguments): Promise<number> {
   }
   const file = textOption(args, "output");
   const emit = textOption(args, "emit") ?? "asm";
-  const content = showStages(compiled, source, new Set([emit]));
+  if (emit === "object" && file === undefined && process.stdout.isTTY) {
+    throw new UsageError("skep build: an object file is no text for a terminal: give -o FILE");
+  }
+  const content = emit === "object" ? objectFile(compiled) : showStages(compiled, source, new Set([emit]));
   if (file === undefined) {
     process.stdout.write(content);
     return 0;
@@ -30,4 +36,13 @@ export async function buildCommand(args: Arguments): Promise<number> {
     throw new SkepError("output", `${file}: cannot be written: ${(cause as Error).message}`, { cause });
   }
   return 0;
+}
+
+/** The ELF file of a script, its programs named by where they attach. */
+function objectFile({ object, plan }: CompiledScript): Uint8Array {
+  const attach = new Map<string, AttachSpec[]>();
+  for (const { program, run } of plan.probes) {
+    if (run.when === "attached") attach.set(program, [...(attach.get(program) ?? []), run.attach]);
+  }
+  return writeElf(object, { attach });
 }

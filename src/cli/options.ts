@@ -171,10 +171,15 @@ export const COMMANDS: readonly Command[] = [
     usage: "[OPTIONS] FILE  |  [OPTIONS] -e SCRIPT",
     description:
       "Compiles a script for the running kernel without loading it, and shows its intermediate representation, or its\n" +
-      "instructions with the script's lines between them.",
+      "instructions with the script's lines between them, or writes them as an object file.",
     options: [
       SCRIPT,
-      { long: "emit", value: "STAGE", choices: ["ir", "asm"], help: "ir or asm (default)" },
+      {
+        long: "emit",
+        value: "STAGE",
+        choices: ["ir", "asm", "object"],
+        help: "ir, asm (default), or object: an ELF file that libbpf loads",
+      },
       OUTPUT,
       { long: "pid", short: "p", value: "PID", completes: "pid", help: "compile for tracing only this process" },
       { long: "unsafe", help: "allow system(), signal() and other calls that change the system" },
@@ -185,6 +190,7 @@ export const COMMANDS: readonly Command[] = [
     operands: "file",
     examples: [
       ["skep build -e 'tracepoint:raw_syscalls:sys_enter { @ = count(); }'", "the instructions"],
+      ["skep build opensnoop.bt --emit object -o opensnoop.o", "an object file for bpftool and libbpf"],
       ["skep build opensnoop.bt --emit ir -o opensnoop.ir", "the intermediate representation of a file"],
     ],
   },

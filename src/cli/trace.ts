@@ -47,7 +47,12 @@ export async function traceCommand(args: Arguments): Promise<number> {
       child = Child.prepare(command);
     }
     const tracedPid = child?.pid ?? pid;
-    const environment = new LinuxEnvironment({ positional, ...(tracedPid === undefined ? {} : { pid: tracedPid }) });
+    const environment = new LinuxEnvironment({
+      positional,
+      ...(tracedPid === undefined ? {} : { pid: tracedPid }),
+      // 0.17 goes on without the probes that it cannot attach.
+      ...(compat === "0.17" ? { variables: { BPFTRACE_MISSING_PROBES: "warn", ...process.env } } : {}),
+    });
     const compiled = compileScript(source, environment, {
       unsafe: options.has("unsafe"),
       ...(verbose ? { timing: (stage: string, ms: number) => say(`${stage}: ${ms.toFixed(1)} ms`) } : {}),
@@ -136,10 +141,7 @@ function rejectUnsupported(args: Arguments): void {
     );
   }
   if (args.options.has("emit-elf")) {
-    throw new UnsupportedError(
-      "--emit-elf",
-      "object files are not written yet (skep build --emit asm shows the instructions)",
-    );
+    throw new UnsupportedError("--emit-elf", "tracing writes no object file (skep build --emit object -o FILE does)");
   }
   if (args.options.has("usdt-file-activation")) {
     throw new UnsupportedError("--usdt-file-activation", "USDT probes are not supported by this version of skep");
