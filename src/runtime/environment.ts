@@ -77,6 +77,10 @@ export class LinuxEnvironment implements TraceEnvironment {
     return machine.kernelVersion;
   }
 
+  get hasBtf(): boolean {
+    return hasKernelBtf();
+  }
+
   get btf(): Btf | null {
     return hasKernelBtf() ? kernelBtf() : null;
   }

@@ -10,7 +10,7 @@ function ids(names: string): ReadonlySet<number> {
 /** Helpers whose answer is one and the same during a run of a program. */
 const CONSTANT = ids(
   "get_current_pid_tgid get_current_uid_gid get_current_task get_current_task_btf get_smp_processor_id get_numa_node_id " +
-    "get_current_cgroup_id get_func_ip get_attach_cookie",
+    "get_current_cgroup_id get_func_ip get_attach_cookie task_pt_regs",
 );
 
 /** Helpers that change nothing: an unused call may go. */

@@ -58,6 +58,8 @@ export class Body {
   /** System calls: the number, and the index of the probe's name where many are served. */
   syscallNumber: Value | null = null;
   probeNameIndex: Value | null = null;
+  /** System calls: the registers, where all of the body may use them. */
+  taskRegisters: Value | null = null;
 
   constructor(
     script: ScriptContext,

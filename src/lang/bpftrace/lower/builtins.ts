@@ -214,7 +214,7 @@ export function lowerArgsField(body: Body, field: Field): Operand {
   const { b, site } = body;
   const context: Place = { form: "place", type: field.type, access: "context", base: body.context, offset: 0 };
   switch (site.context) {
-    case "syscall-btf":
+    case "syscall-task":
     case "syscall-raw":
       return syscallField(body, field);
     case "raw-tracepoint-btf": {
@@ -264,9 +264,9 @@ function commonField(body: Body, field: Field): Operand {
 /** A register of the `struct pt_regs` that a raw system call tracepoint has as its first argument. */
 export function readRegister(body: Body, offset: number, bits: 32 | 64): Value {
   const { b, site } = body;
-  if (site.context === "syscall-btf") {
-    const regs = b.load(body.context, 64, { type: "ptr" });
-    return b.load(regs, bits, { offset, faultable: true });
+  if (site.context === "syscall-task") {
+    body.taskRegisters ??= body.helper("task_pt_regs", [body.helper("get_current_task_btf", [], "ptr")], "ptr");
+    return b.load(body.taskRegisters, bits, { offset, faultable: true });
   }
   const place: Place = {
     form: "place",

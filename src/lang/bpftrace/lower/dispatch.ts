@@ -2,8 +2,7 @@
 import type { Value } from "../../../compiler/ir.ts";
 import type { ProbeTarget } from "../checked.ts";
 import type { Body } from "./body.ts";
-import { currentTask, readRegister } from "./builtins.ts";
-import type { Type } from "../types.ts";
+import { readRegister } from "./builtins.ts";
 
 /** Numbers that are compared one by one; more are looked up in a table. */
 const COMPARED_NUMBERS = 4;
@@ -38,6 +37,10 @@ export function dispatchSyscalls(
     if (wantsName) body.probeNameIndex = index;
   }
   excludeCompat(body, skip);
+  // Read here, the registers serve every place of the body; where none uses them, the optimiser drops the call.
+  if (syscalls.side === "enter" && body.site.context === "syscall-task" && body.program.args) {
+    readRegister(body, 0, 64);
+  }
   const pass = b.here;
   b.moveTo(skip);
   b.return(body.int(0));
@@ -81,34 +84,19 @@ function lookupTable(
   return names ? b.binary("sub", entry, body.int(1)) : entry;
 }
 
-const TASK: Type = {
-  kind: "pointer",
-  space: "kernel",
-  to: {
-    kind: "struct",
-    keyword: "struct",
-    name: "task_struct",
-    size: 0,
-    layout: { field: () => undefined, fields: () => [] },
-  },
-};
-
 /** Leaves for calls of the 32-bit ABI, as the kernel's own syscall events do (`arch_trace_is_compat_syscall`). */
 function excludeCompat(body: Body, skip: ReturnType<Body["b"]["block"]>): void {
   const { b, script } = body;
-  const { btf, arch } = script.env;
-  const task = btf?.structByName("task_struct");
-  const field = task && btf?.memberPath(task.id, arch === "x86_64" ? "thread_info.status" : "thread_info.flags");
-  if (!field) return;
-  const offset = field.bitOffset / 8;
-  const operand = currentTask(body, TASK);
-  if (operand.form !== "scalar") return;
-  const mask = arch === "x86_64" ? TS_COMPAT : TIF_32BIT;
+  // `struct thread_info` is the first member of the task, and its layout is fixed: no types are read for it.
+  const arm = script.env.arch === "aarch64";
+  const offset = arm ? 0 : script.atLeast(5, 11) ? 16 : 8;
+  const mask = arm ? TIF_32BIT : TS_COMPAT;
   let status: Value;
-  if (operand.trusted) status = b.load(operand.trusted, 32, { offset, faultable: true });
-  else {
+  if (script.kernelHasBtf && script.hasHelper("get_current_task_btf")) {
+    status = b.load(body.helper("get_current_task_btf", [], "ptr"), 32, { offset, faultable: true });
+  } else {
     const buffer = b.alloca(8, 8);
-    body.probeRead("kernel", buffer, 0, 4, body.addressPlus(operand.value, offset));
+    body.probeRead("kernel", buffer, 0, 4, body.addressPlus(body.helper("get_current_task", []), offset));
     status = b.load(buffer, 32);
   }
   const pass = b.block("native");

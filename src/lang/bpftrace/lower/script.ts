@@ -80,6 +80,11 @@ export class ScriptContext {
     return this.atLeast(major, minor);
   }
 
+  /** True when the target kernel knows its own types, so that helpers may return pointers to them. */
+  get kernelHasBtf(): boolean {
+    return this.env.hasBtf ?? this.env.btf !== null;
+  }
+
   /** Id of a helper. @throws UnsupportedError when the target kernel lacks it. */
   helperId(name: string, span?: Span): number {
     const helper = helperByName(name);
@@ -245,9 +250,9 @@ export type SiteContext =
   | "none"
   /** A tracefs record. */
   | "tracepoint"
-  /** `sys_enter` or `sys_exit` with arguments that the verifier knows by BTF. */
-  | "syscall-btf"
-  /** The same without BTF: addresses. */
+  /** `sys_enter` or `sys_exit`, with the task's registers as the verifier knows them (`bpf_task_pt_regs`). */
+  | "syscall-task"
+  /** The same where the registers are an address. */
   | "syscall-raw"
   | "raw-tracepoint"
   | "raw-tracepoint-btf"

@@ -1,6 +1,5 @@
 /** Which programs a probe needs: targets that can share one program are put together, each kind on its cheapest attachment. */
 import { AttachType, ProgType } from "../../../isa/index.ts";
-import { BtfKind } from "../../../btf/index.ts";
 import type { AttachSpec } from "../../../object/index.ts";
 import type { CheckedProgram, ProbeTarget } from "../checked.ts";
 import type { ProbeRun } from "../plan.ts";
@@ -18,6 +17,18 @@ type TracepointTarget = Extract<ProbeTarget, { provider: "tracepoint" }>;
 
 /** Things a body may use that need the record or registers of a perf event. */
 const NEEDS_STACK: readonly string[] = ["kstack", "ustack", "ctx"];
+
+/** Categories of events that are no tracepoints of the kernel's own: they have no raw form. */
+const DYNAMIC_CATEGORIES: ReadonlySet<string> = new Set([
+  "syscalls",
+  "ftrace",
+  "kprobes",
+  "uprobes",
+  "fprobes",
+  "tracepoints",
+  "eprobes",
+  "synthetic",
+]);
 
 /** `PERF_TYPE_SOFTWARE` and the event whose timer drives profile and interval. */
 const PERF_TYPE_SOFTWARE = 1;
@@ -79,7 +90,10 @@ function usesArgs(program: CheckedProgram): boolean {
 /** True when a tracepoint's program may hang on the tracepoint itself: no record is made, and detaching takes no time. */
 function isRaw(script: ScriptContext, program: CheckedProgram, target: TracepointTarget): boolean {
   if (usesArgs(program) || needsRecord(program)) return false;
-  return script.env.btf?.findByName(`btf_trace_${target.event}`, BtfKind.TYPEDEF) !== undefined;
+  if (DYNAMIC_CATEGORIES.has(target.category)) return false;
+  // Events that users made are in categories of any name; their records start with the address of the probe.
+  const format = script.env.tracepointFormat(target.category, target.event);
+  return format !== undefined && !format.fields.some((field) => field.name.startsWith("__probe_"));
 }
 
 function syscallSite(
@@ -89,20 +103,19 @@ function syscallSite(
 ): PlannedSite {
   const name = `sys_${side}`;
   const targets = [...numbers.values()];
-  const typed = script.env.btf?.findByName(`btf_trace_${name}`, BtfKind.TYPEDEF) !== undefined && script.atLeast(5, 5);
-  const attach: AttachSpec = typed ? { kind: "tracing" } : { kind: "raw-tracepoint", name };
+  // A typed tracepoint (tp_btf) would hand the registers over, but finding its type means reading all of the kernel's types first.
+  const typed = script.kernelHasBtf && script.hasHelper("task_pt_regs");
   return {
     site: {
-      context: typed ? "syscall-btf" : "syscall-raw",
-      programType: typed ? ProgType.TRACING : ProgType.RAW_TRACEPOINT,
-      expectedAttachType: typed ? AttachType.TRACE_RAW_TP : 0,
-      ...(typed ? { attachTo: name } : {}),
+      context: typed ? "syscall-task" : "syscall-raw",
+      programType: ProgType.RAW_TRACEPOINT,
+      expectedAttachType: 0,
       target: targets[0]!,
       targets,
       syscalls: { side, numbers },
       ...filter(script),
     },
-    runs: [{ run: { when: "attached", attach }, targets }],
+    runs: [{ run: { when: "attached", attach: { kind: "raw-tracepoint", name } }, targets }],
   };
 }
 
