@@ -1,8 +1,7 @@
 /** Expressions: to operands, to conditions, and straight into the memory where their value is wanted. */
-import type { BinaryOp, Block, Predicate, Value } from "../../../compiler/ir.ts";
+import type { Block, Value } from "../../../compiler/ir.ts";
 import type {
   BinaryExpression,
-  BinaryOperator,
   BlockExpression,
   Expression,
   FieldExpression,
@@ -30,9 +29,10 @@ import {
   writeOperand,
   zeroPadding,
 } from "./memory.ts";
+import { arithmetic, COMPARISONS, lowerComparison } from "./operators.ts";
 import { lowerStatements } from "./statements.ts";
-import { compareStrings, stringBytes, writeBytes, writeLiteral } from "./strings.ts";
-import { bitsOf, direct, isScalarType, isSigned, type Operand, type Place, scalar } from "./values.ts";
+import { stringBytes, writeBytes, writeLiteral } from "./strings.ts";
+import { bitsOf, direct, isScalarType, type Operand, type Place, scalar } from "./values.ts";
 
 /** The type that the checker gave. */
 export function typeOf(expression: Expression): Type {
@@ -417,28 +417,6 @@ function normalized(body: Body, type: Type, value: Value): Operand {
   return scalar(type, type.kind === "int" ? body.extend(value, bitsOf(type), type.signed) : value);
 }
 
-const COMPARISONS: ReadonlyMap<BinaryOperator, { readonly signed: Predicate; readonly unsigned: Predicate }> = new Map([
-  ["==", { signed: "eq", unsigned: "eq" }],
-  ["!=", { signed: "ne", unsigned: "ne" }],
-  ["<", { signed: "slt", unsigned: "ult" }],
-  ["<=", { signed: "sle", unsigned: "ule" }],
-  [">", { signed: "sgt", unsigned: "ugt" }],
-  [">=", { signed: "sge", unsigned: "uge" }],
-] as const);
-
-const ARITHMETIC: ReadonlyMap<BinaryOperator, { readonly signed: BinaryOp; readonly unsigned: BinaryOp }> = new Map([
-  ["+", { signed: "add", unsigned: "add" }],
-  ["-", { signed: "sub", unsigned: "sub" }],
-  ["*", { signed: "mul", unsigned: "mul" }],
-  ["/", { signed: "sdiv", unsigned: "udiv" }],
-  ["%", { signed: "srem", unsigned: "urem" }],
-  ["&", { signed: "and", unsigned: "and" }],
-  ["|", { signed: "or", unsigned: "or" }],
-  ["^", { signed: "xor", unsigned: "xor" }],
-  ["<<", { signed: "shl", unsigned: "shl" }],
-  [">>", { signed: "ashr", unsigned: "lshr" }],
-] as const);
-
 function lowerBinary(body: Body, expression: BinaryExpression): Operand {
   const { b } = body;
   const { operator, left, right } = expression;
@@ -467,102 +445,8 @@ function lowerBinary(body: Body, expression: BinaryExpression): Operand {
   return normalizedPointer(body, type, arithmetic(body, operator, a, c, leftType, rightType, left, right));
 }
 
-/** Computes `a op b`; pointers step by the size of what they point at. */
-export function arithmetic(
-  body: Body,
-  operator: BinaryOperator,
-  a: Value,
-  c: Value,
-  leftType: Type,
-  rightType: Type,
-  left: Expression | null = null,
-  right: Expression | null = null,
-): Value {
-  const { b } = body;
-  const op = ARITHMETIC.get(operator);
-  if (!op) throw new RangeError(`operator ${operator}: not arithmetic`);
-  if (operator === "+" || operator === "-") {
-    const scale = (value: Value, type: Type): Value =>
-      type.kind === "pointer" && sizeOf(type.to) > 1 ? b.binary("mul", value, body.int(sizeOf(type.to))) : value;
-    if (leftType.kind === "pointer" && rightType.kind !== "pointer") c = scale(c, leftType);
-    else if (rightType.kind === "pointer" && leftType.kind !== "pointer") a = scale(a, rightType);
-  }
-  const signed = SIGN_OF_LEFT.has(operator) ? isSigned(leftType) : eitherSigned(leftType, rightType, left, right);
-  return b.binary(signed ? op.signed : op.unsigned, a, c);
-}
-
 function normalizedPointer(body: Body, type: Type, value: Value): Operand {
   return type.kind === "int" ? normalized(body, type, value) : scalar(type, value);
-}
-
-const SIGN_OF_LEFT: ReadonlySet<BinaryOperator> = new Set(["<<", ">>"]);
-
-/** True for values that are the same number whether they are taken as signed or not. */
-function isNeutral(type: Type, expression: Expression | null): boolean {
-  if (typeof expression?.constant === "bigint") return expression.constant >= 0n;
-  if (expression?.kind === "integer") return expression.value < 1n << 63n;
-  return type.kind === "bool" || (type.kind === "int" && !type.signed && type.size < 8);
-}
-
-/** Division is signed when a side is, as the result's type says. */
-function eitherSigned(leftType: Type, rightType: Type, left: Expression | null, right: Expression | null): boolean {
-  const leftSigned = isSigned(leftType) && !isNeutral(leftType, left);
-  const rightSigned = isSigned(rightType) && !isNeutral(rightType, right);
-  return leftSigned || rightSigned;
-}
-
-/** Comparison is signed when a side is, unless the other is an unsigned number of 64 bits, as in C. */
-function comparesSigned(leftType: Type, rightType: Type, left: Expression, right: Expression): boolean {
-  const leftNeutral = isNeutral(leftType, left);
-  const rightNeutral = isNeutral(rightType, right);
-  return (leftNeutral || isSigned(leftType)) && (rightNeutral || isSigned(rightType));
-}
-
-function lowerComparison(body: Body, expression: BinaryExpression): Value {
-  const { b } = body;
-  const { operator, left, right } = expression;
-  const predicate = COMPARISONS.get(operator)!;
-  const leftType = typeOf(left);
-  const rightType = typeOf(right);
-  if (leftType.kind === "string" && rightType.kind === "string") {
-    const equal = compareStrings(body, left, right);
-    return operator === "==" ? equal : b.icmp("eq", body.flag(equal), body.int(0));
-  }
-  if (isScalarType(leftType) && isScalarType(rightType)) {
-    const a = lowerNumber(body, left);
-    const c = lowerNumber(body, right);
-    body.at(expression.span);
-    return b.icmp(comparesSigned(leftType, rightType, left, right) ? predicate.signed : predicate.unsigned, a, c);
-  }
-  const equal = compareBytes(body, left, right);
-  return operator === "!=" ? b.icmp("eq", body.flag(equal), body.int(0)) : equal;
-}
-
-/** Equality of values that are no numbers: byte by byte in the layout of the wider type. */
-function compareBytes(body: Body, left: Expression, right: Expression): Value {
-  const { b } = body;
-  const leftType = typeOf(left);
-  const rightType = typeOf(right);
-  const type = sizeOf(leftType) >= sizeOf(rightType) ? leftType : rightType;
-  const size = sizeOf(type);
-  const places = [left, right].map((side) => {
-    const memory = body.memory(size, "operand");
-    if (size % 8 !== 0) b.store(memory, body.int(0), 64, { offset: Math.floor(size / 8) * 8 });
-    lowerInto(body, side, type, memory, 0, true);
-    return memory;
-  });
-  const result = body.cell(body.int(0));
-  const end = b.block("end");
-  for (let at = 0; at < size; at += 8) {
-    const next = b.block("same");
-    const equal = b.icmp("eq", b.load(places[0]!, 64, { offset: at }), b.load(places[1]!, 64, { offset: at }));
-    b.branch(equal, next, end);
-    b.moveTo(next);
-  }
-  result.set(body.int(1));
-  b.jump(end);
-  b.moveTo(end);
-  return b.icmp("ne", result.get(), body.int(0));
 }
 
 /** `++` and `--`: gives the value before or after; `used` is false where nobody looks at it. */
@@ -722,11 +606,6 @@ export function isPure(expression: Expression): boolean {
     default:
       return true;
   }
-}
-
-/** The key of a map as `@m[k]` writes it, where a function names map and key apart. */
-export function keyFromExpressions(body: Body, mapName: string, key: readonly Expression[], extra = 0): Value {
-  return lowerKey(body, mapOf(body, mapName), key, extra);
 }
 
 /** True when a map has the key. */

@@ -6,7 +6,8 @@ import { addTo, aggregate } from "./aggregations.ts";
 import type { Body } from "./body.ts";
 import { lowerMapLoop } from "./callbacks.ts";
 import { constantOfExpression } from "./constants.ts";
-import { arithmetic, convert, lowerCondition, lowerEffect, lowerInto, lowerNumber, typeOf } from "./expressions.ts";
+import { convert, lowerCondition, lowerEffect, lowerInto, lowerNumber, typeOf } from "./expressions.ts";
+import { arithmetic } from "./operators.ts";
 import { assignEntry, mapOf, modifyEntry } from "./maps.ts";
 import { isScalarType } from "./values.ts";
 
