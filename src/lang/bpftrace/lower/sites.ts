@@ -75,7 +75,7 @@ function needsRecord(program: CheckedProgram): boolean {
 /** Targets with the same key share a program. */
 function groupKey(script: ScriptContext, program: CheckedProgram, target: ProbeTarget): string {
   // The name of the probe, and what depends on it, is a constant of the program.
-  if (uses(program, ["probe", "func", "uaddr"])) return target.name;
+  if (uses(program, ["probe", "uaddr"])) return target.name;
   if (target.provider === "tracepoint") return `tracepoint ${isRaw(script, program, target)}`;
   if (target.provider === "rawtracepoint") return usesArgs(program) ? target.name : "rawtracepoint";
   if (target.provider === "begin" || target.provider === "end") return target.name;
