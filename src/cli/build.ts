@@ -25,7 +25,7 @@ export async function buildCommand(args: Arguments): Promise<number> {
   if (emit === "object" && file === undefined && process.stdout.isTTY) {
     throw new UsageError("skep build: an object file is no text for a terminal: give -o FILE");
   }
-  const content = emit === "object" ? objectFile(compiled) : showStages(compiled, source, new Set([emit]));
+  const content = emit === "object" ? objectFile(compiled) : showStages(compiled, new Set([emit]));
   if (file === undefined) {
     process.stdout.write(content);
     return 0;

@@ -191,7 +191,7 @@ export const COMMANDS: readonly Command[] = [
     examples: [
       ["skep build -e 'tracepoint:raw_syscalls:sys_enter { @ = count(); }'", "the instructions"],
       ["skep build opensnoop.bt --emit object -o opensnoop.o", "an object file for bpftool and libbpf"],
-      ["skep build opensnoop.bt --emit ir -o opensnoop.ir", "the intermediate representation of a file"],
+      ["skep build opensnoop.bt --emit object -o opensnoop.o", "an object file that libbpf loads"],
     ],
   },
   {

@@ -1,18 +1,17 @@
 /** Stages of a compilation as text, for `-d` and `skep build`. */
-import type { SourceText } from "../base/index.ts";
 import { compileModule, printModule } from "../compiler/index.ts";
 import { typeName } from "../lang/bpftrace/types.ts";
 import type { CompiledScript } from "../lang/bpftrace/compile.ts";
 import { listObject } from "./listing.ts";
 
 /** Text of the stages that were asked for, each under a heading when there are several. */
-export function showStages(compiled: CompiledScript, source: SourceText, stages: ReadonlySet<string>): string {
+export function showStages(compiled: CompiledScript, stages: ReadonlySet<string>): string {
   const writers: Record<string, () => string> = {
     ast: () => treeText(compiled.script, 0),
     types: () => typesText(compiled),
     ir: () => printModule(compiled.module),
     optimized: () => optimizedText(compiled),
-    asm: () => listObject(compiled.object, source),
+    asm: () => listObject(compiled.object),
   };
   const wanted = Object.keys(writers).filter((stage) => stages.has(stage));
   return wanted

@@ -62,7 +62,7 @@ export async function traceCommand(args: Arguments): Promise<number> {
     }
     if (showsOnly || !kernel) {
       const { showStages } = await import("./stages.ts");
-      process.stdout.write(showStages(compiled, source, stages));
+      process.stdout.write(showStages(compiled, stages));
       return 0;
     }
     if (verbose) sayPlan(compiled);
@@ -141,7 +141,7 @@ function rejectUnsupported(args: Arguments): void {
     );
   }
   if (args.options.has("emit-elf")) {
-    throw new UnsupportedError("--emit-elf", "tracing writes no object file (skep build --emit object -o FILE does)");
+    throw new UsageError("skep trace: --emit-elf: use skep build --emit object -o FILE");
   }
   if (args.options.has("usdt-file-activation")) {
     throw new UnsupportedError("--usdt-file-activation", "USDT probes are not supported by this version of skep");

@@ -74,6 +74,28 @@ describe("calls", () => {
   });
 });
 
+describeWith(["linux", "bpftool", "root", "bpf"], "object files", () => {
+  test("bpftool loads what build writes", async () => {
+    const file = join(directory, "object.o");
+    const result = await skep(
+      "build",
+      "-e",
+      "tracepoint:sched:sched_switch { @[pid] = count(); }",
+      "--emit",
+      "object",
+      "-o",
+      file,
+    );
+    expect(result).toMatchObject({ status: 0, stderr: "" });
+    const pin = `/sys/fs/bpf/skep-test-${process.pid}`;
+    try {
+      execFileSync("bpftool", ["prog", "loadall", file, pin]);
+    } finally {
+      rmSync(pin, { recursive: true, force: true });
+    }
+  });
+});
+
 describeWith(["root", "bpf"], "runs", () => {
   test("announces on stderr, prints on stdout", async () => {
     expect(await skep("trace", "-e", 'BEGIN { printf("hello %d\\n", 5); exit(); }')).toEqual({
