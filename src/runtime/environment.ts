@@ -13,6 +13,7 @@ import { readProcFile } from "./symbols/file.ts";
 import { Kallsyms } from "./symbols/kallsyms.ts";
 
 const FIELD = /^\tfield:(.*);\toffset:(\d+);\tsize:(\d+);\tsigned:(\d);$/gm;
+const OPTION = /^--([A-Za-z_][\w-]*)(?:=(.*))?$/s;
 const ID = /^ID: (\d+)$/m;
 
 /** Parses a tracefs `format` file. */
@@ -35,7 +36,7 @@ export function parseTracepointFormat(text: string): TracepointFormat {
 
 /** Options of {@link LinuxEnvironment}. */
 export interface LinuxEnvironmentOptions {
-  /** `$1 ...` */
+  /** What is given to the script: `--name=value` is an option of its own (`getopt`), everything else is `$1 ...` */
   readonly positional?: readonly string[];
   /** `-p`, or the pid of `-c`. */
   readonly pid?: number;
@@ -47,6 +48,7 @@ export interface LinuxEnvironmentOptions {
 export class LinuxEnvironment implements TraceEnvironment {
   readonly arch: "x86_64" | "aarch64";
   readonly positional: readonly string[];
+  readonly named: ReadonlyMap<string, string>;
   declare readonly pid?: number;
   readonly config: ReadonlyMap<string, string>;
   private tracepointList: readonly string[] | undefined;
@@ -62,7 +64,14 @@ export class LinuxEnvironment implements TraceEnvironment {
       throw new UnsupportedError("processor", `${machineArch}: x86-64 and arm64 are supported`);
     }
     this.arch = machineArch === "x64" ? "x86_64" : "aarch64";
-    this.positional = options.positional ?? [];
+    const given = options.positional ?? [];
+    this.positional = given.filter((word) => !OPTION.test(word));
+    this.named = new Map(
+      given.flatMap((word) => {
+        const match = OPTION.exec(word);
+        return match ? [[match[1]!, match[2] ?? ""] as const] : [];
+      }),
+    );
     if (options.pid !== undefined) this.pid = options.pid;
     const config = new Map<string, string>();
     for (const [name, value] of Object.entries(options.variables ?? process.env)) {

@@ -2,6 +2,7 @@
 import { type Diagnostic, nearestNames, ScriptError, type SourceText } from "../../base/index.ts";
 import type { MapDeclaration, Probe, Script } from "./ast.ts";
 import type { CheckedProgram, CheckedScript, MapInfo, ProbeTarget, ScriptConfig } from "./checked.ts";
+import { expandMacros } from "./checker/macros.ts";
 import { UNSET } from "./checker/promote.ts";
 import { didYouMean, Reporter } from "./checker/reporter.ts";
 import { ScopeResolver } from "./checker/scopes.ts";
@@ -52,7 +53,7 @@ export function checkScript(
   const types = new TypeLookup(script.preamble, env, config.maxStrlen, reporter);
   const state = new CheckState(env, config, reporter, types, options.unsafe);
   declareMaps(script.mapDeclarations, state);
-  const units = makeUnits(script, state);
+  const units = makeUnits(expandMacros(script, reporter), state);
   for (const unit of units) {
     const resolver = new ScopeResolver(reporter);
     resolver.resolve(unit.predicate, unit.body);
@@ -79,7 +80,6 @@ function refuseUnsupported(script: Script, reporter: Reporter): void {
   const refuse = (span: Diagnostic["span"], what: string, instead: string): void =>
     reporter.error(span, `not supported by this version of skep yet: ${what}`, instead);
   for (const { span } of script.imports) refuse(span, "import", "put the definitions into the script");
-  for (const { span, name } of script.macros) refuse(span, `macro ${name}`, "write out what it stands for");
   for (const { nameSpan, name } of script.functions) refuse(nameSpan, `fn ${name}`, "write out what it does");
 }
 
@@ -108,13 +108,13 @@ function declareMaps(declarations: readonly MapDeclaration[], state: CheckState)
 }
 
 /** Expands all attach points, and groups their targets. */
-function makeUnits(script: Script, state: CheckState): Unit[] {
+function makeUnits(probes: readonly Probe[], state: CheckState): Unit[] {
   const expander = new Expander(state.env, state.config, state.reporter);
   const maker = new UnitMaker(state.env, state.types, state.config);
   const units: Unit[] = [];
   let count = 0;
   let beyond: Probe | undefined;
-  for (const probe of script.probes) {
+  for (const probe of probes) {
     const targets = new Map<string, ProbeTarget>();
     for (const point of probe.attachPoints) {
       for (const target of expander.expand(point)) targets.set(target.name, target);

@@ -69,6 +69,8 @@ export interface TraceEnvironment {
   cgroupId(path: string): bigint | undefined;
   /** `$1 ...` */
   readonly positional: readonly string[];
+  /** Options given to the script behind `--`, for `getopt`: `--name=value`; empty text without a value. */
+  readonly named?: ReadonlyMap<string, string>;
   /** `-p PID` or the pid of `-c COMMAND`. */
   readonly pid?: number;
   readonly possibleCpus: number;

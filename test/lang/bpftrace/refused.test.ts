@@ -674,10 +674,6 @@ const REJECTED: readonly (readonly [string, readonly string[]])[] = [
     ],
   ],
   [
-    "macro m($x) { $x } BEGIN { }",
-    ["macro m($x) { $x }: not supported by this version of skep yet: macro m | write out what it stands for"],
-  ],
-  [
     "fn f($x: int64): int64 { return 1; } BEGIN { }",
     ["f: not supported by this version of skep yet: fn f | write out what it does"],
   ],

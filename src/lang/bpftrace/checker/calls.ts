@@ -24,6 +24,7 @@ import {
 } from "../types.ts";
 import type { ExpressionChecker } from "./expressions.ts";
 import { literalSize } from "./expressions.ts";
+import { parseInteger } from "../lexer.ts";
 import { checkFormat } from "./formats.ts";
 import { parseIpAddress } from "./ip-address.ts";
 import { asInteger, isLiteralType } from "./promote.ts";
@@ -333,6 +334,8 @@ function result(c: ExpressionChecker, e: CallExpression, row: FunctionRow, types
       return offsetofResult(c, e, types);
     case "strerror":
       return { kind: "string", size: ERROR_TEXT_SIZE };
+    case "getopt":
+      return getoptResult(c, e);
     case "delete":
       return deleteResult(c, e);
     default:
@@ -540,6 +543,43 @@ function deleteResult(c: ExpressionChecker, e: CallExpression): Type | undefined
   }
   if (e.args.length === 1 && map.key === null) c.state.useMap(state, false, map.span);
   return { kind: "bool" };
+}
+
+/** `getopt`: stands for a literal of the default's type. Without a default it is whether the option was given. */
+function getoptResult(c: ExpressionChecker, e: CallExpression): Type | undefined {
+  const name = text(e.args[0]);
+  const given = c.state.env.named?.get(name);
+  const otherwise = e.args[1];
+  const { span } = e;
+  const literal = (expansion: Expression): Type | undefined => {
+    e.expansion = expansion;
+    const type = c.type(expansion);
+    if (expansion.constant !== undefined) e.constant = expansion.constant;
+    return type;
+  };
+  if (otherwise && typeof otherwise.constant === "string") {
+    return literal({ kind: "string", value: given ?? otherwise.constant, span });
+  }
+  if (!otherwise || otherwise.type?.kind === "bool") {
+    const word = given ?? (otherwise?.constant === 1n ? "true" : "false");
+    if (/^(?:true|1|)$/.test(word)) return literal({ kind: "boolean", value: true, span });
+    if (/^(?:false|0)$/.test(word)) return literal({ kind: "boolean", value: false, span });
+    return c.error(span, `option --${name}: '${word}' is not true or false`);
+  }
+  if (typeof otherwise.constant !== "bigint") {
+    return c.error(
+      otherwise.span,
+      "getopt() expects a literal as default",
+      'write getopt("name", 5), getopt("name", "text") or getopt("name", false)',
+    );
+  }
+  if (given === undefined)
+    return literal({ kind: "integer", value: otherwise.constant, text: String(otherwise.constant), span });
+  const negative = given.startsWith("-");
+  const parsed = parseInteger(negative ? given.slice(1) : given);
+  if ("problem" in parsed) return c.error(span, `option --${name}: '${given}' is not a number`);
+  const value = negative ? -parsed.value : parsed.value;
+  return literal({ kind: "integer", value, text: given, span });
 }
 
 /** Checks that concern one function alone. False when the call is wrong. */

@@ -3,6 +3,7 @@ import { nearestNames } from "../../../base/index.ts";
 import type { Block, Expression, Statement, TypeExpression, Variable, VariableExpression } from "../ast.ts";
 import { NONE } from "../types.ts";
 import { didYouMean, type Reporter } from "./reporter.ts";
+import { writtenName } from "./walk.ts";
 
 /** What is known of a variable beside its type. */
 interface Entry {
@@ -31,7 +32,7 @@ export class ScopeResolver {
     this.block(body);
     for (const { unassigned, declaration } of this.entries) {
       if (unassigned) {
-        this.reporter.warning(declaration.span, `Variable $${declaration.name} was never assigned to.`);
+        this.reporter.warning(declaration.span, `Variable $${writtenName(declaration.name)} was never assigned to.`);
       }
     }
   }
@@ -83,7 +84,7 @@ export class ScopeResolver {
         if (this.find(s.variable.name)) {
           this.reporter.error(
             s.variable.span,
-            `Variable $${s.variable.name} was already declared. Variable shadowing is not allowed.`,
+            `Variable $${writtenName(s.variable.name)} was already declared. Variable shadowing is not allowed.`,
             "choose another name, or leave out let",
           );
         }
@@ -109,7 +110,7 @@ export class ScopeResolver {
         if (this.find(s.variable.name)) {
           this.reporter.error(
             s.variable.span,
-            `Loop declaration shadows existing variable: $${s.variable.name}`,
+            `Loop declaration shadows existing variable: $${writtenName(s.variable.name)}`,
             "choose another name for the loop's variable",
           );
         }
@@ -146,12 +147,12 @@ export class ScopeResolver {
   private undefined(e: VariableExpression): void {
     const known = this.scopes.flatMap((s) => [...s.keys()]);
     const hint = this.ended.has(e.name)
-      ? `it lives only in the block where it was first assigned: write let $${e.name}; before that block`
+      ? `it lives only in the block where it was first assigned: write let $${writtenName(e.name)}; before that block`
       : didYouMean(
-          nearestNames(e.name, known).map((n) => `$${n}`),
+          nearestNames(e.name, known).map((n) => `$${writtenName(n)}`),
           "assign it first: $x = 1;",
         );
-    this.reporter.error(e.span, `Undefined or undeclared variable: $${e.name}`, hint);
+    this.reporter.error(e.span, `Undefined or undeclared variable: $${writtenName(e.name)}`, hint);
     // Known from here on, so that it is reported once.
     if (this.scopes.length > 0) this.declare(e, false);
   }

@@ -7,6 +7,7 @@ import type { ProbeProvider } from "../table/probes.ts";
 import { isAggregation, type AddressSpace, type StructLayout, type Type, typeName } from "../types.ts";
 import { join, storedType, unchanged } from "./promote.ts";
 import type { Reporter } from "./reporter.ts";
+import { writtenName } from "./walk.ts";
 import type { TypeLookup } from "./type-lookup.ts";
 
 /** A map while its types are being found. */
@@ -163,7 +164,7 @@ export class CheckState {
     if (joined === null) {
       this.error(
         span,
-        `Type mismatch for $${variable.name}: trying to assign value of type '${typeName(type)}' when variable already contains a value of type '${typeName(variable.type)}'`,
+        `Type mismatch for $${writtenName(variable.name)}: trying to assign value of type '${typeName(type)}' when variable already contains a value of type '${typeName(variable.type)}'`,
         "use another variable, or a cast",
       );
     } else if (!unchanged(variable.type, joined)) {

@@ -5,6 +5,7 @@ import { I64, isAggregation, sizeOf, type Type, typeName, U64 } from "../types.t
 import { checkAggregation } from "./calls.ts";
 import { ExpressionChecker } from "./expressions.ts";
 import { asInteger, isLiteralType, join, literalType, readAs } from "./promote.ts";
+import { writtenName } from "./walk.ts";
 import type { CheckState, Unit } from "./state.ts";
 
 type Assignment = Extract<Statement, { kind: "assign" }>;
@@ -252,7 +253,7 @@ export class StatementChecker {
     const mismatch = (hint?: string): void => {
       state.error(
         s.span,
-        `Type mismatch for $${target.name}: trying to assign value of type '${typeName(type)}' when variable already contains a value of type '${typeName(declared)}'`,
+        `Type mismatch for $${writtenName(target.name)}: trying to assign value of type '${typeName(type)}' when variable already contains a value of type '${typeName(declared)}'`,
         hint,
       );
     };

@@ -4,6 +4,15 @@ import type { CallExpression, Expression, FieldExpression } from "../ast.ts";
 /** What the checker sets on nodes: results, not parts of the tree. */
 const RESULTS: ReadonlySet<string> = new Set(["type", "resolved", "constant", "span", "nameSpan", "operatorSpan"]);
 
+/** Between the name that a macro's own variable has in the script and the number of the expansion that it belongs to. */
+export const HYGIENE = "'";
+
+/** A variable's name as the script has it. */
+export function writtenName(name: string): string {
+  const at = name.indexOf(HYGIENE);
+  return at === -1 ? name : name.slice(0, at);
+}
+
 /** A copy of a tree with nothing of what the checker found. Spans are shared. */
 export function copyTree<T>(node: T): T {
   if (Array.isArray(node)) return node.map((item) => copyTree(item)) as T;

@@ -16,6 +16,8 @@ export interface Builtin {
   readonly supported: boolean;
   /** What to use instead, when it is not supported. */
   readonly instead?: string;
+  /** The expression that it is short for. */
+  readonly expandsTo?: string;
 }
 
 const COMM: Type = { kind: "string", size: 16 };
@@ -25,7 +27,7 @@ function row(
   name: string,
   type: Type | BuiltinRule,
   help: string,
-  more: { contexts?: readonly ProbeContext[]; example?: string; instead?: string } = {},
+  more: { contexts?: readonly ProbeContext[]; example?: string; instead?: string; expandsTo?: string } = {},
 ): Builtin {
   return {
     name,
@@ -35,6 +37,7 @@ function row(
     example: more.example ?? `@[${name}] = count();`,
     supported: more.instead === undefined,
     ...(more.instead === undefined ? {} : { instead: more.instead }),
+    ...(more.expandsTo === undefined ? {} : { expandsTo: more.expandsTo }),
   };
 }
 
@@ -65,9 +68,9 @@ export const BUILTINS: readonly Builtin[] = [
     example: "profile:hz:99 { @[usermode] = count(); }",
     instead: "ustack",
   }),
-  row("pcomm", COMM, "name of the parent", { instead: "curtask.real_parent.comm" }),
-  row("leader_tid", U32, "thread id of the group leader", { instead: "pid" }),
-  row("leader_comm", COMM, "name of the group leader", { instead: "curtask.group_leader.comm" }),
+  row("pcomm", COMM, "name of the parent", { expandsTo: "curtask.real_parent.comm" }),
+  row("leader_tid", U32, "thread id of the group leader", { expandsTo: "(uint32)curtask.group_leader.pid" }),
+  row("leader_comm", COMM, "name of the group leader", { expandsTo: "curtask.group_leader.comm" }),
   row("args", "args", "the probe's typed arguments", {
     contexts: ["tracepoint", "raw-tracepoint", "typed-arguments"],
     example: "tracepoint:syscalls:sys_enter_openat { print(str(args.filename)); }",

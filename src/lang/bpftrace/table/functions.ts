@@ -57,7 +57,7 @@ export type ResultRule =
   | "offsetof"
   | "strerror"
   | "delete"
-  | "exit"
+  | "getopt"
   | "same";
 
 /** One function or aggregation. */
@@ -295,7 +295,7 @@ export const FUNCTIONS: readonly FunctionRow[] = [
   // Addresses and symbols
   row("ksym", "address: address", { kind: "ksym" }, "name of a kernel address", "ksym(arg0)"),
   row("usym", "address: address", { kind: "usym" }, "name of an address of the process", "usym(arg0)"),
-  row("kaddr", "name: string-literal", U64, "address of a kernel symbol", 'kaddr("jiffies_64")', COMPILE),
+  row("kaddr", "name: string-literal", U64, "address of a kernel symbol", 'kaddr("do_exit")', COMPILE),
   row(
     "percpu_kaddr",
     "name: string-literal, cpu?: integer",
@@ -304,10 +304,17 @@ export const FUNCTIONS: readonly FunctionRow[] = [
     'percpu_kaddr("x")',
     { instead: "kaddr" },
   ),
-  row("uaddr", "name: string-literal", "uaddr", "address of a symbol of the traced binary", 'uaddr("counter")', {
-    compileTime: true,
-    contexts: ["user-registers", "user-marker"],
-  }),
+  row(
+    "uaddr",
+    "name: string-literal",
+    "uaddr",
+    "address of a symbol of the traced binary",
+    'uprobe:/bin/bash:readline { print(uaddr("rl_readline_name")); }',
+    {
+      compileTime: true,
+      contexts: ["user-registers", "user-marker"],
+    },
+  ),
   row("kptr", "pointer: address", "kptr", "the pointer, into kernel memory", "kptr($p)"),
   row("uptr", "pointer: address", "uptr", "the pointer, into the process' memory", "uptr($p)"),
   row("reg", "name: string-literal", U64, "a register", 'reg("sp")', { contexts: REGISTER_CONTEXTS }),
@@ -349,7 +356,7 @@ export const FUNCTIONS: readonly FunctionRow[] = [
   row("pid", "namespace?: word", U32, "process id, as seen by curr_ns or init", "pid(init)"),
   row("tid", "namespace?: word", U32, "thread id, as seen by curr_ns or init", "tid(init)"),
   row("comm", "pid?: integer", { kind: "string", size: 16 }, "name of the thread, or of a process", "comm()"),
-  row("cgroupid", "path: string-literal", U64, "id of a cgroup", 'cgroupid("/sys/fs/cgroup/user.slice")', COMPILE),
+  row("cgroupid", "path: string-literal", U64, "id of a cgroup", 'cgroupid("/sys/fs/cgroup")', COMPILE),
   row(
     "cgroup_path",
     "id: integer, filter?: string-literal",
@@ -398,10 +405,10 @@ export const FUNCTIONS: readonly FunctionRow[] = [
   row(
     "getopt",
     "name: string-literal, default?: any, help?: string-literal",
-    BOOL,
-    "an option of the command line",
-    'getopt("x", 1)',
-    { instead: "$1, $2, ..." },
+    "getopt",
+    "an option of the command line behind --: its value, or the default",
+    'getopt("depth", 5)',
+    COMPILE,
   ),
 ];
 
