@@ -112,12 +112,12 @@ describe("getopt", () => {
   });
 
   test("values that do not fit", () => {
-    const with_ = (text: string, named: Record<string, string>): string[] =>
+    const complaintsWith = (text: string, named: Record<string, string>): string[] =>
       complaints(text, { env: { named: new Map(Object.entries(named)) } });
-    expect(with_('BEGIN { getopt("n", 5); }', { n: "x" })).toEqual([
+    expect(complaintsWith('BEGIN { getopt("n", 5); }', { n: "x" })).toEqual([
       "getopt(\"n\", 5): option --n: 'x' is not a number",
     ]);
-    expect(with_('BEGIN { getopt("b"); }', { b: "maybe" })).toEqual([
+    expect(complaintsWith('BEGIN { getopt("b"); }', { b: "maybe" })).toEqual([
       "getopt(\"b\"): option --b: 'maybe' is not true or false",
     ]);
   });

@@ -2,7 +2,6 @@
 import { nearestNames, type Span } from "../../../base/index.ts";
 import type {
   BinaryExpression,
-  CastExpression,
   Expression,
   FieldExpression,
   IdentifierExpression,
@@ -16,40 +15,18 @@ import type {
   UnaryExpression,
 } from "../ast.ts";
 import { parseInteger } from "../lexer.ts";
-import { builtin, type Builtin, builtinNames, type BuiltinRule } from "../table/builtins.ts";
+import { builtin, builtinNames } from "../table/builtins.ts";
 import { headerConstant } from "../table/constants.ts";
 import { functionRow } from "../table/functions.ts";
-import { PROBE_PROVIDERS } from "../table/probes.ts";
-import {
-  type AddressSpace,
-  BOOL,
-  I64,
-  I8,
-  type IntType,
-  isAggregation,
-  NONE,
-  sizeOf,
-  type Type,
-  typeName,
-  U64,
-} from "../types.ts";
+import { type AddressSpace, BOOL, I64, I8, isAggregation, sizeOf, type Type, typeName, U64 } from "../types.ts";
+import { builtinType } from "./builtin-types.ts";
 import { checkCall } from "./calls.ts";
+import { castType } from "./casts.ts";
 import { evaluateBinary, evaluateUnary } from "./constants.ts";
+import { adapted, integerResult, isComparison, keyProblem, literalSize, pointerResult } from "./operators.ts";
 import { asInteger, comparable, isCondition, isLiteralType, join, literalType, readAs, wide } from "./promote.ts";
 import { didYouMean } from "./reporter.ts";
 import type { CheckState, MapState, Unit } from "./state.ts";
-
-const COMPARISONS: ReadonlySet<string> = new Set(["==", "!=", "<", "<=", ">", ">="]);
-
-/** Bytes of `char[]` literals: UTF-8, code points given as bytes one each, and the NUL. */
-export function literalSize(text: string): number {
-  let size = 1;
-  for (const c of text) {
-    const code = c.codePointAt(0)!;
-    size += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-  }
-  return size;
-}
 
 /** Checks the expressions of one body. */
 export class ExpressionChecker {
@@ -150,7 +127,7 @@ export class ExpressionChecker {
       case "index":
         return this.index(e);
       case "cast":
-        return this.cast(e);
+        return castType(this, e);
       case "tuple":
         return this.tuple(e);
       case "block":
@@ -210,7 +187,7 @@ export class ExpressionChecker {
         name: known.index === undefined ? e.name : known.row.name,
         ...(known.index === undefined ? {} : { index: known.index }),
       };
-      return this.builtin(known.row, known.index, e.name, e.span);
+      return builtinType(this, known.row, known.index, e.name, e.span);
     }
     const constant = this.state.types.definitions.constant(e.name);
     if (constant?.kind === "string") {
@@ -255,100 +232,6 @@ export class ExpressionChecker {
         ? `${e.name} is a function: write ${e.name}(...)`
         : didYouMean(near, "variables are written $name, maps @name"),
     );
-  }
-
-  /** A builtin's type. Notes its use, refuses it where it means nothing. */
-  builtin(row: Builtin, index: number | undefined, name: string, span: Span): Type | undefined {
-    this.unit.uses.add(row.name);
-    if (!row.supported) {
-      return this.error(
-        span,
-        `not supported by this version of skep yet: ${name}`,
-        row.instead && `use ${row.instead} instead`,
-      );
-    }
-    const { provider } = this.unit;
-    if (row.contexts && !row.contexts.includes(provider.context)) {
-      return this.error(
-        span,
-        `The ${name} builtin can only be used with ${providersOf(row)} probes (${provider.name} used here)`,
-        provider.context === "none" ? undefined : this.argumentHint(row.name),
-      );
-    }
-    if (typeof row.type !== "string") return row.type;
-    return this.ruled(row.type, index, name, span);
-  }
-
-  private argumentHint(name: string): string | undefined {
-    const { context } = this.unit.provider;
-    if (name === "args" && (context === "registers" || context === "user-registers"))
-      return "arguments are arg0, arg1, ... here";
-    if (name === "arg" && context === "tracepoint") return "fields are args.NAME here; list them with skep trace -lv";
-    if (name === "retval" && context === "tracepoint")
-      return "what a system call returned is args.ret in tracepoint:syscalls:sys_exit_*";
-    return undefined;
-  }
-
-  private ruled(rule: BuiltinRule, index: number | undefined, name: string, span: Span): Type | undefined {
-    const { unit, state } = this;
-    switch (rule) {
-      case "args": {
-        const { args } = unit;
-        if (!args)
-          return this.error(
-            span,
-            `${unit.provider.name}: the arguments are not known`,
-            "the kernel's BTF does not tell their types: use arg0, arg1, ...",
-          );
-        return { kind: "struct", keyword: "struct", name: args.name, size: args.size, layout: args.layout };
-      }
-      case "arg":
-        if (index !== undefined && index > 9) {
-          return this.error(span, `${name} doesn't exist`, "arguments are arg0 to arg9");
-        }
-        if (unit.provider.name === "kretprobe" || unit.provider.name === "uretprobe") {
-          return this.error(
-            span,
-            `The ${name} builtin can only be used at the start of a function (${unit.provider.name} used here)`,
-            `keep it: ${unit.provider.name.replace("ret", "")}:... { @arg[tid] = ${name}; }`,
-          );
-        }
-        return U64;
-      case "unsigned-arg":
-        return U64;
-      case "retval":
-        if (unit.provider.name === "kretprobe" || unit.provider.name === "uretprobe") return U64;
-        return this.error(
-          span,
-          `The ${name} builtin can only be used with kretprobe, uretprobe and fexit probes (${unit.provider.name} used here)`,
-          `write ${unit.provider.name.replace("probe", "retprobe")}:...`,
-        );
-      case "func":
-        return unit.provider.context === "user-registers" ? { kind: "usym" } : { kind: "ksym" };
-      case "ctx":
-        return { kind: "pointer", to: this.contextType(), space: "context" };
-      case "curtask": {
-        const task = state.types.named("struct", "task_struct", "kernel");
-        return task ? { kind: "pointer", to: task, space: "kernel" } : U64;
-      }
-      case "kstack":
-      case "ustack": {
-        const of = rule === "kstack" ? "kernel" : "user";
-        const mode = state.config.stackMode === "build_id" && of === "kernel" ? "raw" : state.config.stackMode;
-        return { kind: "stack", of, mode, limit: 127 };
-      }
-    }
-  }
-
-  private contextType(): Type {
-    const { context } = this.unit.provider;
-    const name =
-      context === "registers" || context === "user-registers"
-        ? "pt_regs"
-        : context === "perf-event"
-          ? "bpf_perf_event_data"
-          : undefined;
-    return (name && this.state.types.named("struct", name, "kernel")) || NONE;
   }
 
   // Maps
@@ -480,14 +363,14 @@ export class ExpressionChecker {
     }
     const a = this.operand(left, `operator ${operator}`);
     const b = this.operand(right, `operator ${operator}`);
-    if (!a || !b) return COMPARISONS.has(operator) ? BOOL : undefined;
+    if (!a || !b) return isComparison(operator) ? BOOL : undefined;
     return this.binaryType(e, a, b);
   }
 
   /** The type of `left operator right`. */
   binaryType(e: BinaryExpression, a: Type, b: Type): Type | undefined {
     const { operator, left, right } = e;
-    const comparison = COMPARISONS.has(operator);
+    const comparison = isComparison(operator);
     const intA = asInteger(a);
     const intB = asInteger(b);
     if (intA && intB) {
@@ -505,7 +388,7 @@ export class ExpressionChecker {
       }
       return integerResult(operator, intA, intB);
     }
-    if (a.kind === "pointer" || b.kind === "pointer") return this.pointerResult(e, a, b);
+    if (a.kind === "pointer" || b.kind === "pointer") return pointerResult(this, e, a, b);
     if (comparison && (operator === "==" || operator === "!=")) {
       if (a.kind === "array" && b.kind === "array") {
         if (a.length !== b.length) return this.error(e.span, "Only arrays of same size support comparison operators.");
@@ -534,34 +417,6 @@ export class ExpressionChecker {
     const unsigned = (x: Expression): boolean => x.type?.kind === "int" && !x.type.signed;
     const value = evaluateBinary(e.operator, left.constant, right.constant, unsigned(left) || unsigned(right));
     if (value !== undefined) e.constant = value;
-  }
-
-  private pointerResult(e: BinaryExpression, a: Type, b: Type): Type | undefined {
-    const { operator } = e;
-    const comparison = COMPARISONS.has(operator);
-    if (a.kind === "pointer" && b.kind === "pointer") {
-      if (comparison) {
-        if (join(a, b) === null) {
-          this.warning(e.span, `comparison of distinct pointer types: ${typeName(a)}, ${typeName(b)}`);
-        }
-        return BOOL;
-      }
-      if (operator === "-") return I64;
-    } else {
-      const other = a.kind === "pointer" ? b : a;
-      const pointer = a.kind === "pointer" ? a : b;
-      if (asInteger(other)) {
-        if (comparison) return BOOL;
-        if (operator === "+" || (operator === "-" && a.kind === "pointer")) return pointer;
-        // Bits of an address, such as a tag, are an integer's.
-        if (operator === "&" || operator === "|" || operator === "%" || operator === ">>") return U64;
-      }
-    }
-    return this.error(
-      e.span,
-      `The ${operator} operator can not be used on expressions of types ${typeName(a)}, ${typeName(b)}`,
-      "cast the pointer first: (uint64)$p",
-    );
   }
 
   private ternary(e: TernaryExpression): Type | undefined {
@@ -715,104 +570,4 @@ export class ExpressionChecker {
   written(t: TypeExpression, space: AddressSpace): Type | undefined {
     return this.state.types.resolve(t, space, this.state.reporter, (w) => this.type(w.expression));
   }
-
-  private cast(e: CastExpression): Type | undefined {
-    const from = this.operand(e.operand, "cast");
-    if (!from) {
-      // The type may be wrong too, and be said so in the same run.
-      const type = this.written(e.target, this.unit.space);
-      return type && type.kind !== "array" ? type : undefined;
-    }
-    const space =
-      from.kind === "pointer" && from.space !== "none" && from.space !== "context" ? from.space : this.unit.space;
-    const to = this.written(e.target, space);
-    if (!to) return undefined;
-    const refuse = (hint?: string): undefined =>
-      this.error(e.span, `Cannot cast from "${typeName(from)}" to "${typeName(to)}"`, hint);
-    const intFrom = asInteger(from);
-    switch (to.kind) {
-      case "int":
-      case "bool":
-        if (intFrom || from.kind === "pointer") {
-          if (typeof e.operand.constant === "bigint") e.constant = truncate(e.operand.constant, to);
-          return to;
-        }
-        if (from.kind === "array" || (from.kind === "struct" && from.size <= 8)) {
-          if (sizeOf(from) === sizeOf(to)) return to;
-          return refuse(`the sizes differ: ${sizeOf(from)} and ${sizeOf(to)} bytes`);
-        }
-        if (from.kind === "ksym" || from.kind === "usym" || from.kind === "username" || from.kind === "timestamp")
-          return to;
-        return refuse(from.kind === "string" ? "text is not read as a number" : undefined);
-      case "pointer":
-        if (intFrom || from.kind === "pointer") return to;
-        if (from.kind === "array" || from.kind === "string" || from.kind === "struct") return to;
-        return refuse();
-      case "string":
-        if (from.kind === "string" || from.kind === "pointer" || from.kind === "array") return to;
-        return refuse("text is read from an address by str()");
-      case "buffer":
-        if (from.kind === "buffer") return to;
-        return refuse("bytes are read by buf()");
-      case "array":
-        return this.arrayCast(from, to, refuse);
-      case "struct":
-        if (from.kind === "struct" && from.name === to.name) return to;
-        return refuse(`a cast makes a pointer: (${to.keyword} ${to.name} *)`);
-      case "tuple":
-        return join(from, to) ? to : refuse();
-      default:
-        return from.kind === to.kind ? to : refuse();
-    }
-  }
-
-  private arrayCast(from: Type, to: Type & { kind: "array" }, refuse: (hint?: string) => undefined): Type | undefined {
-    const size = sizeOf(from);
-    if (!asInteger(from) && from.kind !== "array" && from.kind !== "string") return refuse();
-    const each = sizeOf(to.of);
-    if (to.length === 0) {
-      if (each === 0 || size % each !== 0) return refuse(`${size} bytes do not make whole elements of ${each} bytes`);
-      return { kind: "array", of: to.of, length: size / each };
-    }
-    if (isLiteralType(from) || size === each * to.length) return to;
-    return refuse(`the sizes differ: ${size} and ${each * to.length} bytes`);
-  }
-}
-
-function truncate(value: bigint, to: IntType | { readonly kind: "bool" }): bigint {
-  if (to.kind === "bool") return value === 0n ? 0n : 1n;
-  const bits = to.size * 8;
-  return to.signed ? BigInt.asIntN(bits, value) : BigInt.asIntN(64, BigInt.asUintN(bits, value));
-}
-
-/** A literal's type beside another integer: of 64 bits and the other's sign. */
-function adapted(literal: IntType, other: IntType): IntType {
-  return other.signed ? literal : U64;
-}
-
-/** Arithmetic is in 64 bits. It is signed when a side is; differences are, as they may be negative; shifts take the sign of what they shift. */
-function integerResult(operator: string, a: IntType, b: IntType): IntType {
-  if (isLiteralType(a) && isLiteralType(b)) return literalType(1n << 40n);
-  if (operator === "-") return I64;
-  if (operator === "<<" || operator === ">>") return wide(isLiteralType(a) ? I64 : a);
-  const signed = isLiteralType(a) ? b.signed : isLiteralType(b) ? a.signed : a.signed || b.signed;
-  return signed ? I64 : U64;
-}
-
-/** Why values of a type cannot be keys; undefined when they can. */
-function keyProblem(type: Type): string | undefined {
-  if (type.kind === "none") return "it has no value";
-  if (type.kind === "timestamp" || type.kind === "cgroup-path") return "it can only be printed";
-  if (type.kind === "struct" && type.size > 4096) return "it is too large: use one of its fields";
-  return undefined;
-}
-
-/** Names of the supported providers in which a builtin means something, for messages: arguments at the start of functions, results at the end. */
-function providersOf(row: Builtin): string {
-  const names = PROBE_PROVIDERS.filter((p) => {
-    if (!p.supported || !row.contexts?.includes(p.context)) return false;
-    const isReturn = p.name.includes("ret");
-    return row.name === "retval" ? isReturn : row.name === "arg" ? !isReturn : true;
-  }).map((p) => p.name);
-  return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : (names[0] ?? "other");
 }

@@ -2,7 +2,7 @@
 import type { Block, CallExpression, Statement } from "../ast.ts";
 import { type FunctionRow, functionRow } from "../table/functions.ts";
 import { I64, isAggregation, sizeOf, type Type, typeName, U64 } from "../types.ts";
-import { checkAggregation } from "./calls.ts";
+import { checkAggregation } from "./aggregations.ts";
 import { ExpressionChecker } from "./expressions.ts";
 import { asInteger, isLiteralType, join, literalType, readAs } from "./promote.ts";
 import { writtenName } from "./walk.ts";
