@@ -256,6 +256,12 @@ class CSyntaxError extends Error {}
 
 const NESTED_LIMIT = 64;
 
+/** Floating-point types by size: they take their room, though no program can read them. */
+const FLOATS: ReadonlyMap<string, number> = new Map([
+  ["float", 4],
+  ["double", 8],
+]);
+
 /** Parses one definition. */
 class DefinitionParser {
   private readonly definitions: CDefinitions;
@@ -353,6 +359,8 @@ class DefinitionParser {
         while (/^(?:unsigned|signed|long|short|int|char)$/.test(this.peek())) name += ` ${this.next().text}`;
       }
       this.skipQualifiers();
+      const float = FLOATS.get(name);
+      if (float !== undefined) return { type: () => NONE, size: float, align: float };
       const type = this.definitions.typedef(name, "none");
       if (!type) {
         this.at--;
@@ -401,7 +409,8 @@ class DefinitionParser {
         members.push({ name: member, ...composite, bits });
         this.attributes();
       } while (this.accept(","));
-      this.expect(";");
+      // Compilers only warn when the last member has no semicolon.
+      if (this.peek() !== "}") this.expect(";");
     }
     packed = this.attributes() || packed;
     const composite = layOut(keyword, name, members, packed);

@@ -61,6 +61,13 @@ export function checkScript(
   }
   findTypes(units, state);
   const maps = finishMaps(state);
+  if (reporter.errors.length === 0 && units.every((u) => u.targets.length === 0)) {
+    reporter.error(
+      script.probes[0]?.span ?? script.span,
+      "No probes to attach",
+      "none of the script's probes exists here",
+    );
+  }
   if (reporter.errors.length > 0) throw new ScriptError(source, inOrder(reporter.errors));
   return {
     source,

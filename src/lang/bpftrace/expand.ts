@@ -300,7 +300,8 @@ export class Expander {
 
   private kprobe(point: AttachPoint, provider: "kprobe" | "kretprobe"): ProbeTarget[] {
     const part = point.parts.at(-1)!;
-    const module = point.parts.length === 2 ? point.parts[0]! : null;
+    const given = point.parts.length === 2 ? point.parts[0]! : null;
+    const module = given?.text === "vmlinux" ? null : given;
     const { kprobeProblem } = this.env;
     const written = /^(.*?)(?:\+(0[xX][0-9a-fA-F]+|[0-9]+))?$/.exec(part.text)!;
     const func = written[1]!;

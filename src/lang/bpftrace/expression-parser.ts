@@ -65,7 +65,7 @@ export abstract class ExpressionParser extends TokenReader {
   private readonly chainDepth = new WeakMap<Expression, number>();
 
   /** Parses the statements of a block up to `}`; the last may be a value without a semicolon. */
-  protected abstract blockItems(): { statements: Statement[]; result: Expression | null };
+  protected abstract blockItems(asValue: boolean): { statements: Statement[]; result: Expression | null };
 
   /** Notes how deep a node's tree is. Returns the node. */
   private deeper<T extends Expression>(expression: T, ...below: readonly (Expression | null)[]): T {
@@ -415,7 +415,7 @@ export abstract class ExpressionParser extends TokenReader {
   private blockExpression(): BlockExpression {
     const { start } = this.token;
     this.expect("{");
-    const { statements, result } = this.blockItems();
+    const { statements, result } = this.blockItems(true);
     const closing = this.expect("}");
     const block: Block = { statements, span: this.spanFrom(start) };
     if (result === null) {
@@ -457,7 +457,7 @@ export abstract class ExpressionParser extends TokenReader {
     });
   }
 
-  private ifExpression(): IfExpression {
+  protected ifExpression(): IfExpression {
     const { start } = this.token;
     this.advance();
     const condition = this.condition();

@@ -204,7 +204,7 @@ class ScriptParser extends PreprocessorParser {
     this.expect(")");
     const at = this.token.start;
     this.expect("{");
-    const { statements, result } = this.nested(() => this.blockItems());
+    const { statements, result } = this.nested(() => this.blockItems(true));
     this.expect("}");
     const span = this.spanFrom(at);
     const all: Statement[] =
@@ -312,7 +312,7 @@ class ScriptParser extends PreprocessorParser {
   private block(): Block {
     const { start } = this.token;
     this.expect("{");
-    const { statements, result } = this.nested(() => this.blockItems());
+    const { statements, result } = this.nested(() => this.blockItems(false));
     if (result !== null) statements.push({ kind: "expression", expression: result, span: result.span });
     if (!this.is("}")) {
       this.unexpected("}", this.token.kind === "end of file" ? "a { was not closed" : undefined);
@@ -321,12 +321,15 @@ class ScriptParser extends PreprocessorParser {
     return { statements, span: this.spanFrom(start) };
   }
 
-  protected blockItems(): { statements: Statement[]; result: Expression | null } {
+  protected blockItems(asValue: boolean): { statements: Statement[]; result: Expression | null } {
     const statements: Statement[] = [];
     while (!this.is("}") && this.token.kind !== "end of file" && !this.exhausted) {
       if (this.accept(";")) continue;
       const before = this.token.start;
       try {
+        // At the end of a block that is a value, an if is one too.
+        const value = asValue && this.isWord("if") ? this.attempt("if value", () => this.lastIf()) : undefined;
+        if (value) return { statements, result: value };
         const item = this.statement();
         if (!("kind" in item)) return { statements, result: item.result };
         statements.push(item);
@@ -336,6 +339,11 @@ class ScriptParser extends PreprocessorParser {
       }
     }
     return { statements, result: null };
+  }
+
+  private lastIf(): Expression | undefined {
+    const value = this.nested(() => this.ifExpression());
+    return this.is("}") ? value : undefined;
   }
 
   /** After a syntax error in a statement: behind its semicolon, or at the brace that closes the block around it. */
@@ -505,7 +513,7 @@ class ScriptParser extends PreprocessorParser {
   private blockStatement(): Statement | { result: Expression } {
     const { start } = this.token;
     this.advance();
-    const { statements, result } = this.nested(() => this.blockItems());
+    const { statements, result } = this.nested(() => this.blockItems(false));
     this.expect("}");
     const span = this.spanFrom(start);
     if (result !== null) statements.push({ kind: "expression", expression: result, span: result.span });

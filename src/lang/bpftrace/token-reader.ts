@@ -41,6 +41,8 @@ export class TokenReader {
   protected previousEnd = 0;
   private depth = 0;
   private silent = 0;
+  /** Errors met while silent: an attempt that meets one has failed. */
+  private unreported = 0;
   private givenUp = false;
   /** Attempts that failed, by name and place: they fail again, and tried at each level of nesting they would take exponential time. */
   private readonly failedAttempts = new Set<string>();
@@ -58,7 +60,11 @@ export class TokenReader {
   }
 
   private add(diagnostic: Diagnostic): void {
-    if (this.silent > 0 || this.exhausted) return;
+    if (this.silent > 0) {
+      this.unreported++;
+      return;
+    }
+    if (this.exhausted) return;
     const { start } = diagnostic.span;
     if (this.diagnostics.some((d) => d.span.start === start)) return;
     this.diagnostics.push(diagnostic);
@@ -141,6 +147,7 @@ export class TokenReader {
     const place = `${name} ${token.start}`;
     if (this.failedAttempts.has(place)) return undefined;
     const position = this.lexer.position;
+    const { unreported } = this;
     let result: T | undefined;
     this.silent++;
     try {
@@ -150,11 +157,12 @@ export class TokenReader {
     } finally {
       this.silent--;
     }
-    if (result === undefined) {
+    if (result === undefined || this.unreported > unreported) {
       this.failedAttempts.add(place);
       this.lexer.position = position;
       this.token = token;
       this.previousEnd = previousEnd;
+      return undefined;
     }
     return result;
   }

@@ -309,6 +309,9 @@ describe("settings", () => {
     expect(warned.warnings.map((w) => w.message)).toEqual(["tracepoint not found: nope:nope"]);
     expect(warned.programs.map((p) => p.targets[0]!.name)).toEqual(["end"]);
     expect(check(`config = { missing_probes = ignore } ${text}`).warnings).toEqual([]);
+    expect(complaints("config = { missing_probes = ignore } tracepoint:nope:nope { }")).toEqual([
+      "tracepoint:nope:nope: No probes to attach | none of the script's probes exists here",
+    ]);
   });
 
   test("more probes than allowed", () => {

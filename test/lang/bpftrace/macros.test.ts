@@ -22,6 +22,12 @@ const EXPANDED: readonly (readonly [string, string, string])[] = [
     "(= $v 0) (= @m 0) (call print (tuple 1 2 3 4))",
   ],
   ["macro sysret(ret) { if (ret < 0) { return; } $ok = ret; @last = 1; }", "print(1);", "(call print 1)"],
+  [
+    "macro typed(x) { let $y: typeof(x); if (true) { $y = 1 } x + $y }",
+    "print(typed(1));",
+    "(call print (do (let $y'1 : (typeof 1)) (if true {(= $y'1 1)}) (+ 1 $y'1)))",
+  ],
+  ["macro cpu(x) { x }", "print(cpu(5)); print(cpu());", "(call print 5) (call print (call cpu))"],
   ["", "print(pcomm); print(pcomm());", "(call print curtask.real_parent.comm) (call print curtask.real_parent.comm)"],
 ];
 

@@ -637,10 +637,6 @@ const REJECTED: readonly (readonly [string, readonly string[]])[] = [
     ],
   ],
   [
-    'BEGIN { @[strftime("%d", nsecs)] = 1; }',
-    ["strftime(\"%d\", nsecs): Value 'timestamp' cannot be used as a map key. | it can only be printed"],
-  ],
-  [
     "BEGIN { &1; &pid; }",
     [
       "&1: address-of operator (&) can only be used on a map or variable",

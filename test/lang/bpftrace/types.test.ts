@@ -140,6 +140,15 @@ const ACCEPTED: readonly (readonly [string, string])[] = [
   ["BEGIN { @a = @b; @b = 1; $x = @c[1]; @c[1] = comm; }", "@a=int64 @b=int64 @c[int64]=string[16] $x=string[16]"],
   ['BEGIN { $s = "abcdef"[2]; $t = comm[0]; }', "$s=int8 $t=int8"],
   ["BEGIN { $a = comptime (1 + 2); unroll (2 * 2) { $b = 1; } }", "$a=int64 $b=int64"],
+  [
+    "struct f { float a; int b } BEGIN { $x = (struct f *)0; $y = $x.b; $z = sizeof(struct f); }",
+    "$x=struct f * $y=int32 $z=uint64",
+  ],
+  [
+    'BEGIN { $a = sizeof(PIDTYPE_PID); $b = __builtin_comm; @[strftime("%m", nsecs)] = 1; }',
+    "@[timestamp]=int64 $a=uint64 $b=string[16]",
+  ],
+  ["BEGIN { $x = if (1) { if (0) { 1 } else { 2 } } else { 3 }; }", "$x=int64"],
 ];
 
 describe("types", () => {

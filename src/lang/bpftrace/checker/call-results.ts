@@ -105,8 +105,11 @@ function strResult(c: ExpressionChecker, e: CallExpression, first: Type, max: nu
     } else size = Number(length.constant) + 1;
   }
   const argument = e.args[0]!;
-  if (typeof argument.constant === "string") size = Math.min(size, literalSize(argument.constant));
-  else if (first.kind === "string" || first.kind === "array")
+  if (typeof argument.constant === "string") {
+    size = Math.min(size, literalSize(argument.constant));
+    // Cut text is not known by characters, as it is cut by bytes.
+    if (size === literalSize(argument.constant)) e.constant = argument.constant;
+  } else if (first.kind === "string" || first.kind === "array")
     size = Math.min(size, sizeOf(first) + (first.kind === "array" ? 1 : 0));
   return { kind: "string", size };
 }
@@ -246,8 +249,8 @@ function subject(c: ExpressionChecker, e: CallExpression, types: readonly Type[]
     t.name !== "string" &&
     t.name !== "buffer"
   ) {
-    const constant = c.state.types.definitions.constant(t.name);
-    if (constant) return constant.kind === "integer" ? U64 : { kind: "string", size: literalSize(constant.value) };
+    const constant: Expression = { kind: "identifier", name: t.name, span: t.span };
+    if (c.isConstantName(t.name)) return c.type(constant);
   }
   return c.written(t, c.unit.space);
 }

@@ -132,7 +132,14 @@ function checkArgument(
       if (a.kind === "map" && a.key === null) return wholeMap(c, a);
       return c.value(a, `${name}()`);
     case "map-or-stack": {
-      if (a.kind === "map" && a.key === null) return wholeMap(c, a);
+      if (a.kind === "map" && a.key === null) {
+        if (c.mapOf(a).keyed !== false) return wholeMap(c, a);
+        return c.error(
+          a.span,
+          `call to ${name}() expects a map with explicit keys (non-scalar map)`,
+          `@${a.name} has no keys`,
+        );
+      }
       const type = c.type(a);
       if (type && type.kind !== "stack") return refuse(type, "maps and stacks");
       return type;

@@ -184,7 +184,7 @@ export class ExpressionChecker {
     if (known) {
       e.resolved = {
         kind: "builtin",
-        name: known.index === undefined ? e.name : known.row.name,
+        name: known.row.name,
         ...(known.index === undefined ? {} : { index: known.index }),
       };
       return builtinType(this, known.row, known.index, e.name, e.span);
@@ -204,6 +204,16 @@ export class ExpressionChecker {
     const ofHeader = headerConstant(e.name);
     if (ofHeader !== undefined) return this.constant(e, ofHeader, literalType(ofHeader));
     return this.unknownName(e);
+  }
+
+  /** True for names of `#define`s, enum constants and header constants. */
+  isConstantName(name: string): boolean {
+    const { types, env } = this.state;
+    return (
+      types.definitions.constant(name) !== undefined ||
+      env.btf?.enumValue(name) !== undefined ||
+      headerConstant(name) !== undefined
+    );
   }
 
   private constant(e: IdentifierExpression, value: bigint, type: Type): Type {

@@ -2,7 +2,7 @@
 import type { Span } from "../../../base/index.ts";
 import type { Block, CallExpression, Expression, Macro, Probe, Script, Statement, TypeExpression } from "../ast.ts";
 import { parseScript } from "../parser.ts";
-import { BUILTINS } from "../table/builtins.ts";
+import { BUILTINS, isBuiltinName } from "../table/builtins.ts";
 import { functionRow } from "../table/functions.ts";
 import type { Reporter } from "./reporter.ts";
 import { forEachExpression, HYGIENE } from "./walk.ts";
@@ -13,6 +13,9 @@ const NODE_LIMIT = 100_000;
 const ALIASES: ReadonlyMap<string, string> = new Map(
   BUILTINS.flatMap((b) => (b.expandsTo === undefined ? [] : [[b.name, b.expandsTo] as const])),
 );
+
+/** Builtins that may be asked of another task: `ppid(task)`. */
+const OF_TASK: ReadonlyMap<string, string> = new Map([...ALIASES, ["ppid", "(uint32)curtask.real_parent.tgid"]]);
 
 /** What the parameters of a macro stand for while its body is copied. */
 interface Binding {
@@ -64,7 +67,7 @@ class MacroExpander {
   probe(probe: Probe): Probe {
     let found = false;
     forEachExpression([probe.predicate, probe.body], (e) => {
-      if (e.kind === "identifier" || e.kind === "call") found ||= this.macros.has(e.name) || ALIASES.has(e.name);
+      if (e.kind === "identifier" || e.kind === "call") found ||= this.macros.has(e.name) || OF_TASK.has(e.name);
     });
     if (!found) return probe;
     const predicate = probe.predicate && this.copy(probe.predicate, null, null);
@@ -118,6 +121,9 @@ class MacroExpander {
       }
       case "call": {
         if (ALIASES.has(e.name) && e.args.length === 0) return this.alias(e.name, at ?? e.span);
+        if (OF_TASK.has(e.name) && e.args.length === 1) {
+          return this.alias(e.name, at ?? e.span, this.copy(e.args[0]!, binding, at));
+        }
         if (!this.macros.has(e.name)) return undefined;
         return this.call(e.name, this.copy(e.args, binding, at), e.span, at, e);
       }
@@ -128,18 +134,22 @@ class MacroExpander {
           return { kind: "typeof", expression: this.copy(passed.args[0], null, at), span: at ?? e.span };
         }
         if (passed?.kind === "identifier") return { ...e, name: passed.name };
-        return undefined;
+        return passed && { kind: "typeof", expression: this.copy(passed, null, at), span: at ?? e.span };
       }
       default:
         return undefined;
     }
   }
 
-  private alias(name: string, span: Span): Expression {
-    const script = parseScript({ name, text: `begin { ${ALIASES.get(name)!} }` });
+  /** What a builtin is short for; `task` stands for the current one when given. */
+  private alias(name: string, span: Span, task: Expression | null = null): Expression {
+    const script = parseScript({ name, text: `begin { ${(task ? OF_TASK : ALIASES).get(name)!} }` });
     const statement = script.probes[0]!.body.statements[0]!;
     if (statement.kind !== "expression") throw new TypeError(`alias ${name}: ${statement.kind}`);
-    return this.copy(statement.expression, null, span);
+    const names = new Map(task ? [["curtask", task]] : []);
+    const none: ReadonlyMap<string, Expression> = new Map();
+    const macro: Macro = { name, params: [], body: { statements: [], span }, span };
+    return this.copy(statement.expression, { macro, variables: none, maps: none, names, suffix: "" }, span);
   }
 
   /** What a call of a macro stands for: its body as a block, with the value of its last expression. */
@@ -194,7 +204,7 @@ class MacroExpander {
     const macro = candidates.filter(fits).toSorted((a, b) => precise(b) - precise(a))[0];
     if (macro) return macro;
     // A function of the same name is meant when no macro fits.
-    if (functionRow(name)) return undefined;
+    if (functionRow(name) || (isBuiltinName(name) && args.length === 0)) return undefined;
     const nearest = candidates.find((m) => m.params.length === args.length) ?? candidates[0]!;
     const signature = `${name}(${nearest.params.map((p) => p.sigil + p.name).join(", ")})`;
     if (nearest.params.length !== args.length) {

@@ -31,7 +31,6 @@ export function integerResult(operator: string, a: IntType, b: IntType): IntType
 /** Why values of a type cannot be keys; undefined when they can. */
 export function keyProblem(type: Type): string | undefined {
   if (type.kind === "none") return "it has no value";
-  if (type.kind === "timestamp" || type.kind === "cgroup-path") return "it can only be printed";
   if (type.kind === "struct" && type.size > 4096) return "it is too large: use one of its fields";
   return undefined;
 }

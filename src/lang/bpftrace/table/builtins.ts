@@ -104,10 +104,12 @@ const byName = new Map(BUILTINS.map((b) => [b.name, b]));
 
 /** What a bare name means as a builtin: the row, and the number of `argN`. */
 export function builtin(name: string): { readonly row: Builtin; readonly index?: number } | undefined {
-  const numbered = /^(s?arg)([0-9]+)$/.exec(name);
+  // Scripts may ask for what bpftrace itself calls the builtin.
+  const plain = name.startsWith("__builtin_") ? name.slice("__builtin_".length) : name;
+  const numbered = /^(s?arg)([0-9]+)$/.exec(plain);
   if (numbered) return { row: byName.get(numbered[1]!)!, index: Number(numbered[2]) };
-  if (name === "arg" || name === "sarg") return undefined;
-  const found = byName.get(name);
+  if (plain === "arg" || plain === "sarg") return undefined;
+  const found = byName.get(plain);
   return found && { row: found };
 }
 
