@@ -54,8 +54,8 @@ export interface ArgumentEffect {
 
 /** Helpers that may leave the end of their buffer as it was. The verifier counts all of it as written. */
 const WRITES_PARTLY = ids(
-  "probe_read_str probe_read_user_str probe_read_kernel_str get_stack get_task_stack d_path snprintf snprintf_btf " +
-    "ima_inode_hash ima_file_hash read_branch_records sysctl_get_name",
+  "probe_read_str probe_read_user_str probe_read_kernel_str get_current_comm get_stack get_task_stack d_path snprintf " +
+    "snprintf_btf ima_inode_hash ima_file_hash read_branch_records sysctl_get_name",
 );
 
 const UNKNOWN: ArgumentEffect = { reads: true, writes: true, size: null };

@@ -58,7 +58,7 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
   has_cpid: (body, use) => scalar(use.type, body.int(body.script.env.pid === undefined ? 0 : 1)),
   comm: (body) => {
     const memory = body.memory(16, "comm");
-    body.helper("get_current_comm", [memory, body.int(16)]);
+    writeComm(body, memory, 0, true);
     return direct(COMM, memory, 0, true);
   },
   curtask: (body, use) => currentTask(body, use.type),
@@ -100,7 +100,7 @@ export function writeBuiltin(
   zeroTail: boolean,
 ): boolean {
   if (name !== "comm" || type.kind !== "string" || type.size < 16) return false;
-  body.helper("get_current_comm", [body.b.ptradd(to, offset), body.int(16)]);
+  writeComm(body, to, offset, zeroTail);
   if (zeroTail && type.size > 16) body.zero(to, type.size - 16, offset + 16);
   return true;
 }
@@ -108,6 +108,15 @@ export function writeBuiltin(
 /** Nanoseconds since boot with suspend; without before Linux 5.8. */
 export function bootTime(body: Body): Value {
   return body.helper(body.script.hasHelper("ktime_get_boot_ns") ? "ktime_get_boot_ns" : "ktime_get_ns", []);
+}
+
+/**
+ * Writes the 16 bytes of the task's name. Kernels from 5.17 to 6.3 leave the bytes behind the NUL as they were (`strscpy`), others
+ * clear them (`strncpy` before, `strscpy_pad` after).
+ */
+function writeComm(body: Body, to: Value, offset: number, zeroTail: boolean): void {
+  if (zeroTail && body.script.atLeast(5, 17) && !body.script.atLeast(6, 5)) body.zero(to, 16, offset);
+  body.helper("get_current_comm", [body.b.ptradd(to, offset), body.int(16)]);
 }
 
 function stackType(use: BuiltinUse): Type & { kind: "stack" } {
