@@ -8,7 +8,8 @@ export function predecessors(func: Func): Map<Block, Block[]> {
   for (const block of func.blocks) {
     for (const next of successors(block.terminator)) {
       const list = preds.get(next);
-      if (list && list[list.length - 1] !== block && !list.includes(block)) list.push(block);
+      // Both ways of one branch may lead here; they come one after the other.
+      if (list && list[list.length - 1] !== block) list.push(block);
     }
   }
   return preds;

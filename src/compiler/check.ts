@@ -17,11 +17,26 @@ export class IrError extends SkepError {
 
 /** Checks every function of a module. @throws IrError at the first rule broken. */
 export function checkModule(module: Module): void {
-  for (const func of module.funcs) checkFunction(func, module);
+  const names = namesOf(module);
+  for (const func of module.funcs) checkWith(func, names);
+}
+
+/** What instructions may name. */
+interface ModuleNames {
+  readonly maps: ReadonlySet<string>;
+  readonly funcs: ReadonlyMap<string, Func>;
+}
+
+function namesOf(module: Module): ModuleNames {
+  return { maps: new Set(module.maps.map((m) => m.name)), funcs: new Map(module.funcs.map((f) => [f.name, f])) };
 }
 
 /** Checks types, block structure, phis and dominance of one function. @throws IrError */
-export function checkFunction(func: Func, module?: Module): void {
+export function checkFunction(func: Func, module: Module): void {
+  checkWith(func, namesOf(module));
+}
+
+function checkWith(func: Func, names: ModuleNames): void {
   const fail = (block: Block | null, what: string): never => {
     throw new IrError(func.name, block ? `block ${block.name}#${block.id}: ${what}` : what);
   };
@@ -40,16 +55,16 @@ export function checkFunction(func: Func, module?: Module): void {
   }
   const doms = dominators(func);
   const reachable = new Set(doms.order);
-  const checkUse = (value: Value, block: Block, at: number, what: string): void => {
+  const checkUse = (value: Value, block: Block, at: number, what: () => string): void => {
     if (value.kind === "param") {
-      if (func.params[value.index] !== value) fail(block, `${what} uses a parameter of another function`);
+      if (func.params[value.index] !== value) fail(block, `${what()} uses a parameter of another function`);
     } else if (value.kind === "inst") {
       const def = defined.get(value);
-      if (!def) return fail(block, `${what} uses a detached instruction: ${printInst(value)}`);
-      if (value.type === "void") fail(block, `${what} uses a void value`);
+      if (!def) return fail(block, `${what()} uses a detached instruction: ${printInst(value)}`);
+      if (value.type === "void") fail(block, `${what()} uses a void value`);
       if (!reachable.has(block)) return;
       const ok = def.block === block ? def.at < at : doms.dominates(def.block, block);
-      if (!ok) fail(block, `${what} is not dominated by ${printInst(value)}`);
+      if (!ok) fail(block, `${what()} is not dominated by ${printInst(value)}`);
     }
   };
   for (const block of func.blocks) {
@@ -57,16 +72,16 @@ export function checkFunction(func: Func, module?: Module): void {
     if (!t) return fail(block, "no terminator");
     let phisOver = false;
     block.insts.forEach((inst, at) => {
-      const text = printInst(inst);
-      const complaint = typeError(inst, module);
-      if (complaint) fail(block, `${text}: ${complaint}`);
-      if (inst.op === "alloca" && block !== entry) fail(block, `${text}: alloca outside the entry block`);
+      const text = (): string => printInst(inst);
+      const complaint = typeError(inst, names);
+      if (complaint) fail(block, `${text()}: ${complaint}`);
+      if (inst.op === "alloca" && block !== entry) fail(block, `${text()}: alloca outside the entry block`);
       if (inst.op !== "phi") {
         phisOver = true;
         for (const arg of inst.args) checkUse(arg, block, at, text);
         return;
       }
-      if (phisOver) fail(block, `${text}: phi after other instructions`);
+      if (phisOver) fail(block, `${text()}: phi after other instructions`);
       const incoming = inst.incoming ?? [];
       const want = preds.get(block)!;
       if (
@@ -74,7 +89,7 @@ export function checkFunction(func: Func, module?: Module): void {
         incoming.length !== want.length ||
         want.some((p) => !incoming.includes(p))
       ) {
-        fail(block, `${text}: incoming blocks are not the predecessors (${want.map((p) => p.name).join(", ")})`);
+        fail(block, `${text()}: incoming blocks are not the predecessors (${want.map((p) => p.name).join(", ")})`);
       }
       inst.args.forEach((arg, i) => checkUse(arg, incoming[i]!, Infinity, text));
     });
@@ -82,16 +97,16 @@ export function checkFunction(func: Func, module?: Module): void {
       if (!blocks.has(next)) fail(block, `goes to block ${next.name}, which is not in the function`);
     if (t.kind === "branch") {
       if (t.condition.type !== "i1") fail(block, `branch on ${t.condition.type}`);
-      checkUse(t.condition, block, Infinity, "branch");
+      checkUse(t.condition, block, Infinity, () => "branch");
     } else if (t.kind === "return") {
       const type: IrType = t.value?.type ?? "void";
       if (type !== func.result) fail(block, `returns ${type}, the function ${func.result}`);
-      if (t.value) checkUse(t.value, block, Infinity, "return");
+      if (t.value) checkUse(t.value, block, Infinity, () => "return");
     }
   }
 }
 
-function typeError(inst: Inst, module: Module | undefined): string | null {
+function typeError(inst: Inst, names: ModuleNames): string | null {
   const types = inst.args.map((a) => a.type);
   const [a, b, c] = types;
   const count = (n: number): string | null =>
@@ -152,16 +167,15 @@ function typeError(inst: Inst, module: Module | undefined): string | null {
       return count(1) ?? (a === "i64" && inst.type === "ptr" ? null : `types ${a} -> ${inst.type}`);
     case "mapref":
     case "mapvalue":
-      return module && !module.maps.some((m) => m.name === inst.map) ? `no map ${inst.map}` : count(0);
+      return !names.maps.has(inst.map ?? "") ? `no map ${inst.map}` : count(0);
     case "funcref":
-      return module && !module.funcs.some((f) => f.name === inst.callee) ? `no function ${inst.callee}` : count(0);
+      return !names.funcs.has(inst.callee ?? "") ? `no function ${inst.callee}` : count(0);
     case "helper":
     case "kfunc":
       return inst.args.length > 5 ? `${inst.args.length} arguments, registers hold 5` : null;
     case "call": {
-      const callee = module?.funcs.find((f) => f.name === inst.callee);
-      if (module && !callee) return `no function ${inst.callee}`;
-      if (!callee) return null;
+      const callee = names.funcs.get(inst.callee ?? "");
+      if (!callee) return `no function ${inst.callee}`;
       if (callee.role !== "static") return `calls ${callee.name}, which is ${callee.role}`;
       if (callee.result !== inst.type) return `result ${inst.type}, ${callee.name} returns ${callee.result}`;
       return (

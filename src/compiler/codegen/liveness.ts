@@ -1,6 +1,6 @@
 /** Which registers hold a value still needed, at the end of every block. */
-import { defsOf, hasEffect, mSuccessors, termUses, usesOf } from "./machine.ts";
-import type { MBlock, MFunc, Reg } from "./machine.ts";
+import { defsOf, FP, hasEffect, mSuccessors, termUses, usesOf } from "./machine.ts";
+import type { MBlock, MFunc, MInst, Reg } from "./machine.ts";
 
 /** Live registers at block ends; physical ones never live across blocks except as terminator operands. */
 export interface Liveness {
@@ -69,30 +69,30 @@ export function liveness(func: MFunc): Liveness {
   return { liveOut: outOf };
 }
 
-/** Removes instructions that write registers nobody reads. Returns true when any went. */
-export function removeDeadInstructions(func: MFunc): boolean {
-  let any = false;
-  for (let changed = true; changed;) {
-    changed = false;
-    const { liveOut } = liveness(func);
-    for (const block of func.blocks) {
-      const live = liveOut(block);
-      for (const r of termUses(block.term)) live.add(r);
-      const kept = [];
-      for (let i = block.insts.length - 1; i >= 0; i--) {
-        const inst = block.insts[i]!;
-        const defs = defsOf(inst);
-        if (!hasEffect(inst) && defs.every((d) => !live.has(d))) {
-          changed = true;
-          continue;
-        }
-        for (const d of defs) live.delete(d);
-        for (const u of usesOf(inst)) live.add(u);
-        kept.push(inst);
-      }
-      if (kept.length !== block.insts.length) block.insts = kept.reverse();
+/**
+ * Removes instructions that write virtual registers nobody needs. Registers are marked from the instructions with an effect backwards;
+ * what writes a physical one is an argument, a result or a call, and stays.
+ */
+export function removeDeadInstructions(func: MFunc): void {
+  const needed = new Uint8Array(func.nextReg);
+  const writers: MInst[][] = [];
+  const work: Reg[] = [];
+  const need = (r: Reg): void => {
+    if (r <= FP || needed[r]) return;
+    needed[r] = 1;
+    work.push(r);
+  };
+  const idle = (inst: MInst): boolean => inst.dst > FP && !hasEffect(inst);
+  for (const block of func.blocks) {
+    for (const inst of block.insts) {
+      if (!idle(inst)) usesOf(inst).forEach(need);
+      else if (writers[inst.dst]) writers[inst.dst]!.push(inst);
+      else writers[inst.dst] = [inst];
     }
-    any ||= changed;
+    termUses(block.term).forEach(need);
   }
-  return any;
+  for (let r = work.pop(); r !== undefined; r = work.pop()) {
+    for (const inst of writers[r] ?? []) usesOf(inst).forEach(need);
+  }
+  for (const block of func.blocks) block.insts = block.insts.filter((i) => !idle(i) || needed[i.dst]);
 }

@@ -500,7 +500,7 @@ class Selector {
   private needsValue(icmp: Inst): boolean {
     const users = this.users.get(icmp);
     if (!users) return false;
-    if (this.func.blocks.some((b) => b.terminator?.kind === "return" && b.terminator.value === icmp)) return true;
+    if (users.terminators.some((b) => b.terminator?.kind === "return")) return true;
     return users.insts.some((user) => user.op !== "select" || user.args[1] === icmp || user.args[2] === icmp);
   }
 

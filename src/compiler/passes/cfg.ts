@@ -8,6 +8,7 @@ import {
   substitute,
   usersOf,
 } from "../analysis.ts";
+import type { Users } from "../analysis.ts";
 import type { Block, Const, Func, Inst, Value } from "../ir.ts";
 import { successors } from "../ir.ts";
 import { evaluate } from "./evaluate.ts";
@@ -134,56 +135,81 @@ function sameValue(a: Value | undefined, b: Value | undefined): boolean {
  * to where it leads. This is what becomes of `&&` and `||`.
  */
 function threadKnownPhis(func: Func): boolean {
+  const candidates = func.blocks.filter((b) => b.terminator?.kind === "branch" && b.insts[0]?.op === "phi");
+  if (candidates.length === 0) return false;
   const users = usersOf(func);
-  for (const block of func.blocks) {
-    const t = block.terminator;
-    if (t?.kind !== "branch" || t.condition.kind !== "inst" || t.condition.block !== block) continue;
-    const phis = block.insts.filter((i) => i.op === "phi");
-    const rest = block.insts.slice(phis.length);
-    const test = t.condition;
-    // Besides the phis only the comparison that the branch asks.
-    if (phis.length === 0 || rest.length > 1 || (rest.length === 1 && rest[0] !== test)) continue;
-    if (rest.length === 1 && test.op !== "icmp" && test.op !== "zext") continue;
-    if (rest.length === 0 && test.op !== "phi") continue;
-    const local = (inst: Inst): boolean =>
-      (users.get(inst)?.insts ?? []).every(
-        (u) => u.block === block || (u.op === "phi" && successors(t).includes(u.block!)),
-      ) && (users.get(inst)?.terminators ?? []).every((b) => b === block);
-    if (!block.insts.every(local)) continue;
-    // A phi of a successor may take this block's phi only on the edge from here.
-    if (!successors(t).every((s) => s.insts.every((p) => p.op !== "phi" || usedOnlyFrom(p, block)))) continue;
-    const [first] = phis as [Inst];
-    for (const pred of first.incoming!) {
-      if (pred === block) continue;
-      const at = (v: Value): Value =>
-        v.kind === "inst" && v.op === "phi" && v.block === block ? incomingOf(v, pred)! : v;
-      let decided: Value | null = at(test);
-      if (rest.length === 1) {
-        const args = test.args.map(at);
-        decided = args.every((a): a is Const => a.kind === "const") ? evaluate(test, args) : null;
-      }
-      if (decided?.kind !== "const") continue;
-      const target = decided.value !== 0n ? t.then : t.else;
-      if (target === block) continue;
-      const already = predecessors(func).get(target)!.includes(pred);
-      const values = target.insts
-        .filter((i) => i.op === "phi")
-        .map((phi) => ({ phi, value: at(incomingOf(phi, block)!) }));
-      if (values.some(({ value }) => value === test)) continue;
-      if (already && values.some(({ phi, value }) => !sameValue(incomingOf(phi, pred), value))) continue;
-      if (!already) {
-        for (const { phi, value } of values) {
-          phi.args.push(value);
-          phi.incoming!.push(pred);
-        }
-      }
-      retarget(pred, block, target);
-      removeIncoming(block, pred);
-      removeDeadBlocks(func);
-      return true;
-    }
+  const preds = predecessors(func);
+  let changed = false;
+  for (const block of candidates) {
+    // Threading may have turned the block into one that nobody goes to; it is removed below.
+    if (preds.get(block)!.length > 0) changed = threadBlock(block, users, preds) || changed;
   }
-  return false;
+  return changed && (removeDeadBlocks(func), true);
+}
+
+function threadBlock(block: Block, users: Map<Inst, Users>, preds: Map<Block, Block[]>): boolean {
+  const t = block.terminator;
+  if (t?.kind !== "branch" || t.condition.kind !== "inst" || t.condition.block !== block) return false;
+  const phis = block.insts.filter((i) => i.op === "phi");
+  const rest = block.insts.slice(phis.length);
+  const test = t.condition;
+  // Besides the phis only the comparison that the branch asks.
+  if (rest.length > 1 || (rest.length === 1 && rest[0] !== test)) return false;
+  if (rest.length === 1 && test.op !== "icmp" && test.op !== "zext") return false;
+  if (rest.length === 0 && test.op !== "phi") return false;
+  const after = successors(t);
+  const local = (inst: Inst): boolean => {
+    const u = users.get(inst);
+    if (!u) return true;
+    return (
+      u.terminators.every((b) => b === block) &&
+      u.insts.every((i) => i.block === block || (i.op === "phi" && after.includes(i.block!)))
+    );
+  };
+  if (!block.insts.every(local)) return false;
+  // A phi of a successor may take this block's phi only on the edge from here.
+  if (!after.every((s) => s.insts.every((p) => p.op !== "phi" || usedOnlyFrom(p, block)))) return false;
+  let changed = false;
+  for (const pred of phis[0]!.incoming!.slice()) {
+    if (pred === block) continue;
+    const at = (v: Value): Value =>
+      v.kind === "inst" && v.op === "phi" && v.block === block ? incomingOf(v, pred)! : v;
+    let decided: Value | null = at(test);
+    if (rest.length === 1) {
+      const args = test.args.map(at);
+      decided = args.every((a): a is Const => a.kind === "const") ? evaluate(test, args) : null;
+    }
+    if (decided?.kind !== "const") continue;
+    const target = decided.value !== 0n ? t.then : t.else;
+    if (target === block) continue;
+    const into = preds.get(target)!;
+    const already = into.includes(pred);
+    const values = target.insts
+      .filter((i) => i.op === "phi")
+      .map((phi) => ({ phi, value: at(incomingOf(phi, block)!) }));
+    if (values.some(({ value }) => value === test)) continue;
+    if (already && values.some(({ phi, value }) => !sameValue(incomingOf(phi, pred), value))) continue;
+    if (!already) {
+      for (const { phi, value } of values) {
+        phi.args.push(value);
+        phi.incoming!.push(pred);
+        if (value.kind === "inst") addUser(users, value, phi);
+      }
+      into.push(pred);
+    }
+    retarget(pred, block, target);
+    removeIncoming(block, pred);
+    const own = preds.get(block)!;
+    own.splice(own.indexOf(pred), 1);
+    changed = true;
+  }
+  return changed;
+}
+
+function addUser(users: Map<Inst, Users>, value: Inst, user: Inst): void {
+  const known = users.get(value);
+  if (known) known.insts.push(user);
+  else users.set(value, { insts: [user], terminators: [] });
 }
 
 function usedOnlyFrom(phi: Inst, block: Block): boolean {
@@ -231,9 +257,14 @@ function formSelects(func: Func): boolean {
       phi.args.push(value);
     }
     block.terminator = { kind: "jump", target: join, position: t.position };
-    removeDeadBlocks(func);
+    // The arms are gone for what follows in this round.
+    const into = preds.get(join)!;
+    for (const from of [fromThen, fromElse]) {
+      into.splice(into.indexOf(from), 1);
+      if (from !== block) preds.set(from, []);
+    }
+    into.push(block);
     changed = true;
-    return changed;
   }
-  return changed;
+  return changed && (removeDeadBlocks(func), true);
 }

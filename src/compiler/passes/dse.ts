@@ -1,26 +1,33 @@
 /** Removal of stores to the frame that nobody reads. */
-import type { Func, Inst, Module } from "../ir.ts";
+import type { Block, Func, Inst, Module } from "../ir.ts";
 import { FrameMemory } from "./frame-memory.ts";
 
 /** Removes dead stores and memsets to allocas. Returns true when any went. */
 export function removeDeadStores(func: Func, module: Module): boolean {
   const memory = new FrameMemory(func, module);
-  if (memory.start.size === 0) return false;
-  const liveOut = memory.liveOut();
+  if (memory.tracked.size === 0) return false;
+  const liveOut = new Map<Block, Map<Inst, bigint>>();
+  for (const [alloca, flow] of memory.crossing()) {
+    for (const [block, bytes] of flow.liveOut) {
+      const known = liveOut.get(block);
+      if (known) known.set(alloca, bytes);
+      else liveOut.set(block, new Map([[alloca, bytes]]));
+    }
+  }
   let changed = false;
   for (const block of func.blocks) {
-    let live = liveOut.get(block) ?? 0n;
+    const live = liveOut.get(block) ?? new Map<Inst, bigint>();
     const dead = new Set<Inst>();
     for (let i = block.insts.length - 1; i >= 0; i--) {
       const inst = block.insts[i]!;
-      const effect = memory.effect(inst);
-      if (!effect) continue;
+      const effects = memory.effects(inst);
+      if (effects.length === 0) continue;
       const plain = (inst.op === "store" && !inst.volatile) || inst.op === "memset";
-      if (plain && (effect.writes & live) === 0n) {
+      if (plain && effects.every((e) => (e.writes & (live.get(e.alloca) ?? 0n)) === 0n)) {
         dead.add(inst);
         continue;
       }
-      live = (live & ~effect.kills) | effect.reads;
+      for (const e of effects) live.set(e.alloca, ((live.get(e.alloca) ?? 0n) & ~e.kills) | e.reads);
     }
     if (dead.size === 0) continue;
     for (const inst of dead) inst.block = null;

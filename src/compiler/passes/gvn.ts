@@ -20,6 +20,9 @@ interface Known {
   readonly signed: boolean;
 }
 
+/** How many places in memory are remembered: the oldest is forgotten for a new one, so that long blocks cost what they are long. */
+const MAX_KNOWN = 64;
+
 /** An entry of the table to take back when the walk leaves a subtree. */
 interface Undo {
   readonly key: string;
@@ -65,7 +68,7 @@ class Numbering {
       const list = preds.get(block)!;
       const only = list.length === 1 ? list[0]! : null;
       if (only) this.learnFromBranch(block, only, top.undo);
-      this.visit(block, only ? [...(this.ends.get(only) ?? [])] : [], top.undo);
+      this.visit(block, only ? (this.ends.get(only) ?? []) : [], top.undo);
       for (const child of doms.children.get(block) ?? []) stack.push({ block: child, undo: null });
     }
     substitute(this.func, this.replaced);
@@ -152,7 +155,7 @@ class Numbering {
       const { base, offset } = this.place(inst);
       const hit = memory.find((k) => sameValue(k.base, base) && k.offset === offset && k.bits === inst.bits);
       // Writing to the frame what is there already.
-      if (hit && sameValue(hit.value, inst.args[1]!) && base.kind === "inst" && this.memory.start.has(base))
+      if (hit && sameValue(hit.value, inst.args[1]!) && base.kind === "inst" && this.memory.tracked.has(base))
         return "gone";
     }
     return null;
@@ -169,7 +172,7 @@ class Numbering {
       case "load": {
         if (inst.volatile) return memory;
         const place = this.place(inst);
-        return [...memory, { ...place, bits: inst.bits!, value: inst, signed: inst.signed === true }];
+        return remember(memory, { ...place, bits: inst.bits!, value: inst, signed: inst.signed === true });
       }
       case "store": {
         const place = this.place(inst);
@@ -178,7 +181,7 @@ class Numbering {
         if (inst.volatile || value.type === "i1") return rest;
         // A narrow store keeps the low bits only.
         if (inst.bits !== 64 && maxBits(value) > inst.bits!) return rest;
-        return [...rest, { ...place, bits: inst.bits!, value, signed: false }];
+        return remember(rest, { ...place, bits: inst.bits!, value, signed: false });
       }
       case "atomic":
       case "memset":
@@ -207,7 +210,7 @@ class Numbering {
 
   /** Memory that only this function's own instructions and the calls given its address can change. */
   private isPrivate(base: Value): boolean {
-    return base.kind === "inst" && base.op === "alloca" && this.memory.start.has(base);
+    return base.kind === "inst" && base.op === "alloca" && this.memory.tracked.has(base);
   }
 
   private clobber(memory: Known[], base: Value, offset: number, size: number): Known[] {
@@ -218,6 +221,10 @@ class Numbering {
       return wrote !== null && this.isPrivate(wrote.alloca);
     });
   }
+}
+
+function remember(memory: readonly Known[], place: Known): Known[] {
+  return [...(memory.length < MAX_KNOWN ? memory : memory.slice(1)), place];
 }
 
 function sameValue(a: Value, b: Value): boolean {

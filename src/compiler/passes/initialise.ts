@@ -13,25 +13,12 @@ import { newInst } from "./rewrite.ts";
 export function initialiseInputs(func: Func, module: Module): boolean {
   const memory = new FrameMemory(func, module);
   let changed = zeroEscaped(func, memory);
-  if (memory.start.size === 0) return changed;
-  const before = memory.writtenIn("must");
-  let missing = 0n;
-  for (const [block, state] of before) {
-    let written = state;
-    for (const inst of block.insts) {
-      const e = memory.effect(inst);
-      if (!e) continue;
-      missing |= e.reads & ~written;
-      // What has been zeroed once, or will be, counts as written from here on.
-      written |= e.defines | e.reads;
-    }
-  }
-  if (missing === 0n) return changed;
+  if (memory.tracked.size === 0) return changed;
+  const missing = missingBytes(func, memory);
+  if (missing.size === 0) return changed;
   const doms = dominators(func);
   const { loops } = findLoops(func, doms);
-  for (const [alloca, start] of memory.start) {
-    const bytes = (missing >> BigInt(start)) & ((1n << BigInt(alloca.size!)) - 1n);
-    if (bytes === 0n) continue;
+  for (const [alloca, bytes] of missing) {
     const { block, index } = firstTouch(func, memory, alloca, doms, loops);
     const stores: Inst[] = [];
     for (let at = 0; at < alloca.size!;) {
@@ -50,6 +37,25 @@ export function initialiseInputs(func: Func, module: Module): boolean {
     changed = true;
   }
   return changed;
+}
+
+/** Bytes of allocas that may be read and are not surely written. */
+function missingBytes(func: Func, memory: FrameMemory): Map<Inst, bigint> {
+  const missing = new Map<Inst, bigint>();
+  for (const block of func.blocks) {
+    const written = new Map<Inst, bigint>();
+    for (const inst of block.insts) {
+      for (const e of memory.effects(inst)) {
+        const { alloca } = e;
+        const state = written.get(alloca) ?? memory.flow(alloca)?.mustWritten.get(block) ?? 0n;
+        const bytes = e.reads & ~state;
+        if (bytes !== 0n) missing.set(alloca, (missing.get(alloca) ?? 0n) | bytes);
+        // What has been zeroed once, or will be, counts as written from here on.
+        written.set(alloca, state | e.defines | e.reads);
+      }
+    }
+  }
+  return missing;
 }
 
 /** Allocas that cannot be followed are zeroed whole at entry when a call may read them. */
@@ -74,16 +80,9 @@ function firstTouch(
   doms: ReturnType<typeof dominators>,
   loops: ReturnType<typeof findLoops>["loops"],
 ): { block: Block; index: number } {
-  const mask = memory.mask(alloca);
-  const touches = (inst: Inst): boolean => {
-    const e = memory.effect(inst);
-    return e !== null && ((e.reads | e.writes) & mask) !== 0n;
-  };
+  const touches = (inst: Inst): boolean => memory.effects(inst).some((e) => e.alloca === alloca);
   let home: Block | null = null;
-  for (const block of doms.order) {
-    if (!block.insts.some(touches)) continue;
-    home = home ? doms.common(home, block) : block;
-  }
+  for (const block of memory.touching(alloca)) home = home ? doms.common(home, block) : block;
   let block = home ?? func.blocks[0]!;
   for (;;) {
     const inside = loops.find((l) => l.blocks.has(block));

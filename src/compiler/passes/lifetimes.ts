@@ -1,40 +1,62 @@
 /** Which allocas hold something at one time: those that never do may lie in one place. */
-import type { Func, Inst } from "../ir.ts";
+import type { Block, Func, Inst } from "../ir.ts";
 import { FrameMemory } from "./frame-memory.ts";
 
-/** A test for two allocas of the function: true when they need places of their own. */
-export function allocaConflicts(func: Func): (a: Inst, b: Inst) => boolean {
+/** Which allocas of a function need places of their own: the others beside which each holds something; null beside all others. */
+export type AllocaConflicts = (alloca: Inst) => ReadonlySet<Inst> | null;
+
+/**
+ * Finds the allocas that may not share a place. Two of them conflict when one is written, or read by an instruction that writes, while
+ * the other holds what is read later: whichever was written last found the other in use.
+ */
+export function allocaConflicts(func: Func): AllocaConflicts {
   const memory = new FrameMemory(func, null);
-  const tracked = [...memory.start.keys()];
-  const masks = tracked.map((a) => memory.mask(a));
-  const pairs = new Set<string>();
-  const liveOut = memory.liveOut();
-  const before = memory.writtenIn("may");
-  const occupied = (bytes: bigint): number[] => masks.flatMap((m, i) => (m & bytes ? [i] : []));
-  for (const block of func.blocks) {
-    // Holding something is: written or touched before, read later.
-    let written = before.get(block) ?? 0n;
-    const touched: bigint[] = block.insts.map((inst) => {
-      const e = memory.effect(inst);
-      const state = written;
-      if (e) written |= e.writes | e.kills;
-      return state;
-    });
-    let live = liveOut.get(block) ?? 0n;
-    for (let i = block.insts.length - 1; i >= 0; i--) {
-      const e = memory.effect(block.insts[i]!);
-      if (!e) continue;
-      const after = live & (touched[i]! | e.writes | e.kills);
-      live = (live & ~e.kills) | e.reads;
-      const held = occupied(after | e.reads | e.writes | (live & touched[i]!));
-      for (const x of held) for (const y of held) if (x < y) pairs.add(`${x},${y}`);
+  const conflicts = new Map<Inst, Set<Inst>>([...memory.tracked].map((a) => [a, new Set()]));
+  const conflict = (a: Inst, b: Inst): void => {
+    if (a === b) return;
+    conflicts.get(a)!.add(b);
+    conflicts.get(b)!.add(a);
+  };
+  const liveOut = new Map<Block, [Inst, bigint][]>();
+  const writtenIn = new Map<Block, [Inst, bigint][]>();
+  for (const [alloca, flow] of memory.crossing()) {
+    for (const [table, masks] of [
+      [liveOut, flow.liveOut],
+      [writtenIn, flow.mayWritten],
+    ] as const) {
+      for (const [block, bytes] of masks) {
+        const list = table.get(block);
+        if (list) list.push([alloca, bytes]);
+        else table.set(block, [[alloca, bytes]]);
+      }
     }
   }
-  const index = new Map(tracked.map((a, i) => [a, i]));
-  return (a, b) => {
-    const x = index.get(a);
-    const y = index.get(b);
-    if (x === undefined || y === undefined) return true;
-    return pairs.has(x < y ? `${x},${y}` : `${y},${x}`);
-  };
+  for (const block of func.blocks) {
+    // Holding something is: written before, read later.
+    const written = new Map(writtenIn.get(block));
+    const touching: { inst: Inst; before: bigint[] }[] = [];
+    for (const inst of block.insts) {
+      const effects = memory.effects(inst);
+      if (effects.length === 0) continue;
+      touching.push({ inst, before: effects.map((e) => written.get(e.alloca) ?? 0n) });
+      for (const e of effects) written.set(e.alloca, (written.get(e.alloca) ?? 0n) | e.writes);
+    }
+    const live = new Map(liveOut.get(block));
+    const held = new Set<Inst>();
+    for (const [alloca, bytes] of live) if (bytes & (written.get(alloca) ?? 0n)) held.add(alloca);
+    for (const { inst, before } of touching.toReversed()) {
+      const effects = memory.effects(inst);
+      for (const e of effects) {
+        for (const other of effects) conflict(e.alloca, other.alloca);
+        if (e.writes !== 0n) for (const other of held) conflict(e.alloca, other);
+      }
+      effects.forEach((e, i) => {
+        const bytes = ((live.get(e.alloca) ?? 0n) & ~e.kills) | e.reads;
+        live.set(e.alloca, bytes);
+        if (bytes & before[i]!) held.add(e.alloca);
+        else held.delete(e.alloca);
+      });
+    }
+  }
+  return (alloca) => conflicts.get(alloca) ?? null;
 }

@@ -196,12 +196,18 @@ function rename(
   const frontier = frontiers(func, doms);
   const liveIn = liveSlots(func, slices.length, loadOf, storeOf);
   const phiSlot = new Map<Inst, number>();
+  const storing: Block[][] = slices.map(() => []);
+  for (const block of doms.order) {
+    for (const inst of block.insts) {
+      for (const { slot } of storeOf.get(inst) ?? []) if (storing[slot]!.at(-1) !== block) storing[slot]!.push(block);
+    }
+  }
   slices.forEach((slice, slot) => {
-    const work = doms.order.filter((b) => b.insts.some((i) => storeOf.get(i)?.some((s) => s.slot === slot)));
+    const work = storing[slot]!;
     const placed = new Set<Block>();
     for (let b = work.pop(); b; b = work.pop()) {
       for (const f of frontier.get(b)!) {
-        if (placed.has(f) || !liveIn.get(f)!.has(slot)) continue;
+        if (placed.has(f) || !liveIn[slot]!.has(f)) continue;
         placed.add(f);
         const phi = newInst(func, f, "phi", slice.type, [], null, { incoming: [] });
         f.insts.unshift(phi);
@@ -216,15 +222,26 @@ function rename(
     while (v.kind === "inst" && replaced.has(v)) v = replaced.get(v)!;
     return v;
   };
-  const start: Value[] = slices.map((s) => constant(0, s.type));
-  const stack: { block: Block; values: Value[] }[] = [{ block: func.blocks[0]!, values: start }];
+  // One row of values for the walk over the dominator tree; what a subtree wrote is taken back behind it.
+  const values: Value[] = slices.map((s) => constant(0, s.type));
+  const stack: { block: Block; undo: { slot: number; before: Value }[] | null }[] = [
+    { block: func.blocks[0]!, undo: null },
+  ];
   for (let item = stack.pop(); item; item = stack.pop()) {
+    if (item.undo) {
+      for (const { slot, before } of item.undo.toReversed()) values[slot] = before;
+      continue;
+    }
     const { block } = item;
-    const values = [...item.values];
+    const undo: { slot: number; before: Value }[] = [];
+    const set = (slot: number, value: Value): void => {
+      undo.push({ slot, before: values[slot]! });
+      values[slot] = value;
+    };
     const out: Inst[] = [];
     for (const inst of block.insts) {
       const own = phiSlot.get(inst);
-      if (own !== undefined) values[own] = inst;
+      if (own !== undefined) set(own, inst);
       const load = loadOf.get(inst);
       if (load !== undefined) {
         replaced.set(inst, read(func, block, inst, slices[load]!, values[load]!, out));
@@ -233,10 +250,11 @@ function rename(
       }
       for (const s of storeOf.get(inst) ?? []) {
         const slice = slices[s.slot]!;
-        values[s.slot] =
+        const value =
           s.value === null
             ? written(func, block, inst, slice, resolve(inst.args[1]!), out)
             : constant((0x0101_0101_0101_0101n * s.value) & ((1n << BigInt(slice.bits)) - 1n), slice.type);
+        set(s.slot, value);
       }
       if (removed.has(inst)) inst.block = null;
       else out.push(inst);
@@ -250,43 +268,40 @@ function rename(
         phi.incoming!.push(block);
       }
     }
-    for (const child of doms.children.get(block) ?? []) stack.push({ block: child, values });
+    stack.push({ block, undo });
+    for (const child of doms.children.get(block) ?? []) stack.push({ block: child, undo: null });
   }
   substitute(func, replaced);
 }
 
-/** Slots whose value at a block's start is read before it is written: the only places worth a phi. */
+/** For each slot the blocks at whose start its value is read before it is written: the only places worth a phi. */
 function liveSlots(
   func: Func,
   count: number,
   loadOf: ReadonlyMap<Inst, number>,
   storeOf: ReadonlyMap<Inst, { slot: number }[]>,
-): Map<Block, Set<number>> {
-  const up = new Map<Block, Set<number>>();
-  const kill = new Map<Block, Set<number>>();
+): Set<Block>[] {
+  const live = Array.from({ length: count }, () => new Set<Block>());
+  const kill = Array.from({ length: count }, () => new Set<Block>());
+  const preds = predecessors(func);
   for (const block of func.blocks) {
-    const u = new Set<number>();
-    const k = new Set<number>();
     for (const inst of block.insts) {
       const load = loadOf.get(inst);
-      if (load !== undefined && !k.has(load)) u.add(load);
-      for (const s of storeOf.get(inst) ?? []) k.add(s.slot);
+      if (load !== undefined && !kill[load]!.has(block)) live[load]!.add(block);
+      for (const { slot } of storeOf.get(inst) ?? []) kill[slot]!.add(block);
     }
-    up.set(block, u);
-    kill.set(block, k);
   }
-  for (let changed = count > 0; changed;) {
-    changed = false;
-    for (const block of func.blocks.toReversed()) {
-      const live = up.get(block)!;
-      const before = live.size;
-      for (const next of successors(block.terminator)) {
-        for (const s of up.get(next) ?? []) if (!kill.get(block)!.has(s)) live.add(s);
+  live.forEach((blocks, slot) => {
+    const work = [...blocks];
+    for (let block = work.pop(); block; block = work.pop()) {
+      for (const p of preds.get(block) ?? []) {
+        if (blocks.has(p) || kill[slot]!.has(p)) continue;
+        blocks.add(p);
+        work.push(p);
       }
-      if (live.size !== before) changed = true;
     }
-  }
-  return up;
+  });
+  return live;
 }
 
 /** The slot's new value for a store: as wide as the slot, upper bits clear. */

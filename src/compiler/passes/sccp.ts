@@ -12,7 +12,8 @@ export function propagateConstants(func: Func): boolean {
   const users = usersOf(func);
   const state = new Map<Inst, Lattice>();
   const reached = new Set<Block>();
-  const edges = new Set<string>();
+  const edges = new Set<number>();
+  const edgeKey = (from: Block, to: Block): number => from.id * func.nextBlock + to.id;
   const blockWork: Block[] = [];
   const instWork: Inst[] = [];
 
@@ -31,7 +32,7 @@ export function propagateConstants(func: Func): boolean {
     if (inst.op === "phi") {
       let met: Lattice | undefined;
       inst.args.forEach((arg, i) => {
-        if (!edges.has(`${inst.incoming![i]!.id}>${inst.block!.id}`)) return;
+        if (!edges.has(edgeKey(inst.incoming![i]!, inst.block!))) return;
         const v = valueOf(arg);
         if (v === undefined) return;
         if (met === undefined) met = v;
@@ -55,7 +56,7 @@ export function propagateConstants(func: Func): boolean {
       if (c !== "varying") go = [c.value !== 0n ? t.then : t.else];
     }
     for (const next of go) {
-      const key = `${block.id}>${next.id}`;
+      const key = edgeKey(block, next);
       if (edges.has(key)) continue;
       edges.add(key);
       if (reached.has(next)) {
