@@ -62,6 +62,8 @@ export class FunctionBuilder {
   readonly func: Func;
   private current: Block;
   private at: Position | null = null;
+  /** How many allocas the entry block starts with, at least. */
+  private allocas = 0;
 
   constructor(module: Module, options: FunctionOptions) {
     if (module.funcs.some((f) => f.name === options.name))
@@ -188,9 +190,9 @@ export class FunctionBuilder {
       ...(name === undefined ? {} : { name }),
     };
     const entry = this.func.blocks[0]!;
-    let at = 0;
-    while (at < entry.insts.length && entry.insts[at]!.op === "alloca") at++;
-    entry.insts.splice(at, 0, inst);
+    while (entry.insts[this.allocas]?.op === "alloca") this.allocas++;
+    if (this.allocas === entry.insts.length) entry.insts.push(inst);
+    else entry.insts.splice(this.allocas, 0, inst);
     return inst;
   }
   load(

@@ -5,7 +5,7 @@
 import { baseOf, dominators, predecessors, substitute } from "../analysis.ts";
 import { constant } from "../builder.ts";
 import { COMMUTATIVE, INVERSE } from "../ops.ts";
-import type { Block, Func, Inst, Module, Value } from "../ir.ts";
+import type { Block, Func, Inst, Module, Op, Predicate, Value } from "../ir.ts";
 import { PURE_OPS } from "../ir.ts";
 import { argumentEffect, isConstantCall, writesNothing } from "./effects.ts";
 import { maxBits } from "./fold.ts";
@@ -19,6 +19,11 @@ interface Known {
   readonly value: Value;
   readonly signed: boolean;
 }
+
+/** What is worth merging: phis have their own rules, and names of maps and functions are written anew at each use. */
+const MERGED: ReadonlySet<Op> = new Set(
+  [...PURE_OPS].filter((op) => op !== "phi" && op !== "mapref" && op !== "funcref"),
+);
 
 /** How many places in memory are remembered: the oldest is forgotten for a new one, so that long blocks cost what they are long. */
 const MAX_KNOWN = 64;
@@ -85,12 +90,20 @@ class Numbering {
     return v;
   }
 
-  private key(inst: Inst): string {
+  private key(inst: Inst, operands: readonly Value[] = inst.args, predicate = inst.predicate): string {
     const name = (v: Value): string =>
       v.kind === "const" ? `${v.type}:${v.value}` : v.kind === "param" ? `p${v.index}` : `%${v.id}`;
-    const args = inst.args.map(name);
-    if (COMMUTATIVE.has(inst.op)) args.sort();
-    return `${inst.op} ${inst.type} ${inst.predicate ?? ""} ${inst.bits ?? ""} ${inst.map ?? ""} ${inst.offset ?? ""} ${inst.callee ?? ""} ${inst.helper ?? ""} ${args.join()}`;
+    let key = `${inst.op} ${inst.type}`;
+    if (predicate !== undefined) key += ` ${predicate}`;
+    if (inst.bits !== undefined) key += ` b${inst.bits}`;
+    if (inst.map !== undefined) key += ` @${inst.map}`;
+    if (inst.offset !== undefined) key += ` +${inst.offset}`;
+    if (inst.callee !== undefined) key += ` ${inst.callee}`;
+    if (inst.helper !== undefined) key += ` h${inst.helper}`;
+    const args = operands.map(name);
+    if (args.length === 2 && COMMUTATIVE.has(inst.op)) args.sort();
+    for (const arg of args) key += ` ${arg}`;
+    return key;
   }
 
   private enter(key: string, value: Value, undo: Undo[]): void {
@@ -105,14 +118,16 @@ class Numbering {
     const condition = this.resolve(t.condition);
     if (condition.kind !== "inst" || condition.op !== "icmp") return;
     const holds = t.then === block;
-    const known: Inst = { ...condition, args: condition.args.map((a) => this.resolve(a)) };
-    const tell = (inst: Inst, value: boolean): void => this.enter(this.key(inst), constant(value ? 1 : 0, "i1"), undo);
-    tell(known, holds);
-    tell({ ...known, predicate: INVERSE[known.predicate!] }, !holds);
+    const args = condition.args.map((a) => this.resolve(a));
+    const { predicate } = condition;
+    const tell = (p: Predicate | undefined, value: boolean): void =>
+      this.enter(this.key(condition, args, p), constant(value ? 1 : 0, "i1"), undo);
+    tell(predicate, holds);
+    tell(INVERSE[predicate!], !holds);
   }
 
-  private visit(block: Block, known: Known[], undo: Undo[]): void {
-    let memory = known;
+  private visit(block: Block, known: readonly Known[], undo: Undo[]): void {
+    const memory = [...known];
     const out: Inst[] = [];
     for (const inst of block.insts) {
       for (let i = 0; i < inst.args.length; i++) inst.args[i] = this.resolve(inst.args[i]!);
@@ -127,7 +142,7 @@ class Numbering {
         inst.block = null;
         continue;
       }
-      memory = this.after(inst, memory);
+      this.track(inst, memory);
       out.push(inst);
     }
     block.insts = out;
@@ -138,7 +153,7 @@ class Numbering {
   }
 
   private merge(inst: Inst, memory: Known[], undo: Undo[]): Value | "gone" | null {
-    if ((PURE_OPS.has(inst.op) && inst.op !== "phi") || isConstantCall(inst)) {
+    if (MERGED.has(inst.op) || isConstantCall(inst)) {
       const key = this.key(inst);
       const known = this.table.get(key);
       if (known) return known;
@@ -166,45 +181,44 @@ class Numbering {
     return { base, offset: offset + (inst.offset ?? 0) };
   }
 
-  /** What is known of memory after an instruction. */
-  private after(inst: Inst, memory: Known[]): Known[] {
+  /** Brings what is known of memory up to date with an instruction. */
+  private track(inst: Inst, memory: Known[]): void {
     switch (inst.op) {
-      case "load": {
-        if (inst.volatile) return memory;
-        const place = this.place(inst);
-        return remember(memory, { ...place, bits: inst.bits!, value: inst, signed: inst.signed === true });
-      }
+      case "load":
+        if (inst.volatile) return;
+        remember(memory, { ...this.place(inst), bits: inst.bits!, value: inst, signed: inst.signed === true });
+        return;
       case "store": {
         const place = this.place(inst);
-        const rest = this.clobber(memory, place.base, place.offset, inst.bits! / 8);
+        this.clobber(memory, place.base, place.offset, inst.bits! / 8);
         const value = inst.args[1]!;
-        if (inst.volatile || value.type === "i1") return rest;
+        if (inst.volatile || value.type === "i1") return;
         // A narrow store keeps the low bits only.
-        if (inst.bits !== 64 && maxBits(value) > inst.bits!) return rest;
-        return remember(rest, { ...place, bits: inst.bits!, value, signed: false });
+        if (inst.bits !== 64 && maxBits(value) > inst.bits!) return;
+        remember(memory, { ...place, bits: inst.bits!, value, signed: false });
+        return;
       }
       case "atomic":
       case "memset":
       case "memcpy": {
         const place = this.place(inst);
-        return this.clobber(memory, place.base, place.offset, inst.size ?? inst.bits! / 8);
+        this.clobber(memory, place.base, place.offset, inst.size ?? inst.bits! / 8);
+        return;
       }
       case "helper":
       case "kfunc":
-      case "call": {
-        let rest = memory;
-        if (!writesNothing(inst)) rest = rest.filter((k) => this.isPrivate(k.base));
+      case "call":
+        if (!writesNothing(inst)) keepOnly(memory, (k) => this.isPrivate(k.base));
         inst.args.forEach((arg, i) => {
-          if (arg.type !== "ptr") return;
+          if (arg.type !== "ptr" || memory.length === 0) return;
           const effect = argumentEffect(inst, i, this.module);
           if (!effect.writes) return;
           const { base, offset } = baseOf(arg);
-          rest = this.clobber(rest, base, offset, effect.size ?? Infinity);
+          this.clobber(memory, base, offset, effect.size ?? Infinity);
         });
-        return rest;
-      }
+        return;
       default:
-        return memory;
+        return;
     }
   }
 
@@ -213,18 +227,26 @@ class Numbering {
     return base.kind === "inst" && base.op === "alloca" && this.memory.tracked.has(base);
   }
 
-  private clobber(memory: Known[], base: Value, offset: number, size: number): Known[] {
-    const wrote = this.memory.locate(base);
-    return memory.filter((k) => {
+  private clobber(memory: Known[], base: Value, offset: number, size: number): void {
+    if (memory.length === 0) return;
+    const wrote = this.memory.locate(base)?.alloca ?? null;
+    keepOnly(memory, (k) => {
       if (sameValue(k.base, base)) return k.offset + k.bits / 8 <= offset || k.offset >= offset + size;
-      if (this.isPrivate(k.base)) return !(wrote !== null && wrote.alloca === k.base);
-      return wrote !== null && this.isPrivate(wrote.alloca);
+      if (this.isPrivate(k.base)) return wrote !== k.base;
+      return wrote !== null;
     });
   }
 }
 
-function remember(memory: readonly Known[], place: Known): Known[] {
-  return [...(memory.length < MAX_KNOWN ? memory : memory.slice(1)), place];
+function remember(memory: Known[], place: Known): void {
+  if (memory.length >= MAX_KNOWN) memory.shift();
+  memory.push(place);
+}
+
+function keepOnly(memory: Known[], keep: (k: Known) => boolean): void {
+  let kept = 0;
+  for (const k of memory) if (keep(k)) memory[kept++] = k;
+  memory.length = kept;
 }
 
 function sameValue(a: Value, b: Value): boolean {

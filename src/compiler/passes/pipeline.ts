@@ -33,6 +33,14 @@ const LOOPS: readonly Step[] = [UNROLL, CONSTANTS, CFG, HOIST];
 /** Rounds stop when nothing changes; this bounds them. */
 const MAX_ROUNDS = 4;
 
+/** What became of a function so far. */
+interface History {
+  /** How many steps changed it. */
+  changes: number;
+  /** The count of changes at which a step found nothing to do. */
+  readonly idle: Map<Step[1], number>;
+}
+
 /** Optimises a module in place and lowers it for a target. `after` is called with a pass's name when it is through. */
 export function optimise(
   module: Module,
@@ -41,11 +49,20 @@ export function optimise(
   options: { after?: (pass: string) => void } = {},
 ): void {
   const after = (pass: string): void => options.after?.(pass);
-  /** Runs steps over functions and returns those that changed. */
+  const history = new Map<Func, History>();
+  /** Runs steps over functions and returns those that changed. A step that found nothing waits until another has changed something. */
   const run = (steps: readonly Step[], funcs: readonly Func[]): Func[] => {
     const changed = new Set<Func>();
     for (const [name, step] of steps) {
-      for (const func of funcs) if (step(func, module)) changed.add(func);
+      for (const func of funcs) {
+        let known = history.get(func);
+        if (!known) history.set(func, (known = { changes: 0, idle: new Map() }));
+        if (known.idle.get(step) === known.changes) continue;
+        if (step(func, module)) {
+          known.changes++;
+          changed.add(func);
+        } else known.idle.set(step, known.changes);
+      }
       after(name);
     }
     return funcs.filter((f) => changed.has(f));
@@ -55,6 +72,7 @@ export function optimise(
   after("dead-blocks");
   if (level >= 1) run(FIRST, module.funcs);
   inlineCalls(module, level >= 2);
+  history.clear();
   after("inline");
   if (level >= 1) {
     let active: readonly Func[] = module.funcs;
@@ -65,6 +83,7 @@ export function optimise(
     }
   }
   const lowered = module.funcs.filter((func) => lower(func, module, target));
+  history.clear();
   after("lower");
   if (level >= 1) run(ROUND, lowered);
   for (const func of module.funcs) {

@@ -10,14 +10,15 @@ import type { Type } from "./types.ts";
 
 /** Names of the maps that lowering adds for its own use. */
 export const EVENT_RING = "skep_events";
-/** Per-CPU array of one u64 a probe (index into `TracePlan.probes`): records that found the ring full. */
+/** Array of one value, a u64 for each probe (index into `TracePlan.probes`): records that found the ring full. */
 export const LOST_EVENTS = "skep_lost";
 
 /** When a program runs: once before everything else, once after, or at an attach point. */
 export type ProbeRun =
   | { readonly when: "begin" | "end" }
   | { readonly when: "signal"; readonly signal: string }
-  | { readonly when: "attached"; readonly attach: AttachSpec };
+  /** `optional`: one of the many that a pattern found; the run goes on without those that the kernel refuses. */
+  | { readonly when: "attached"; readonly attach: AttachSpec; readonly optional?: true };
 
 /** A program and its place. One program may be attached at many places and stand for many probes of the script. */
 export interface PlannedProbe {

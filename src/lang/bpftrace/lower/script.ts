@@ -225,10 +225,10 @@ export class ScriptContext {
     });
     addMap(this.module, {
       name: LOST_EVENTS,
-      type: MapType.PERCPU_ARRAY,
+      type: MapType.ARRAY,
       keySize: 4,
-      valueSize: 8,
-      maxEntries: Math.max(1, this.probes.length),
+      valueSize: 8 * Math.max(1, this.probes.length),
+      maxEntries: 1,
       flags: 0,
     });
   }
@@ -270,6 +270,8 @@ export interface Site {
   readonly targets: readonly ProbeTarget[];
   /** System calls: targets by number, and the side. */
   readonly syscalls?: { readonly side: "enter" | "exit"; readonly numbers: ReadonlyMap<number, ProbeTarget> };
+  /** The program asks the kernel for its attachment's cookie, which is the index of the probe's name. */
+  readonly cookies?: boolean;
   /** Only events of this process, tested by the program. */
   readonly filterPid?: number;
 }
