@@ -36,11 +36,11 @@ let perfLinks: boolean | undefined;
  * Lets a program run at a perf event. The link (Linux 5.15) or, before, the event itself holds the program. Closes the event on
  * failure.
  */
-function runAtEvent(program: LinuxProgram, event: OwnedFd, what: string): LinkFds {
+function runAtEvent(program: LinuxProgram, event: OwnedFd, what: string, cookie = 0): LinkFds {
   let link: OwnedFd | undefined;
   try {
     if (perfLinks ?? machine.atLeast(5, 15)) {
-      const result = tryPerfEventLink(program.fd.value, event.value);
+      const result = tryPerfEventLink(program.fd.value, event.value, cookie);
       if (result >= 0) {
         link = new OwnedFd(result, `link ${what}`);
         perfLinks = true;
@@ -49,6 +49,8 @@ function runAtEvent(program: LinuxProgram, event: OwnedFd, what: string): LinkFd
       }
       // EINVAL: a kernel that calls itself newer than it is; else the program does not fit, which the ioctl will say again.
     }
+    if (link === undefined && cookie !== 0)
+      throw new UnsupportedError(what, "a cookie needs links to perf events, which came with Linux 5.15");
     if (link === undefined) setPerfEventProg(event, program.fd.value);
     enablePerfEvent(event);
     return link === undefined ? { holders: [event], events: [] } : { holders: [link], events: [event] };
@@ -75,7 +77,7 @@ function attachTracepoint(program: LinuxProgram, spec: SpecOf<"tracepoint">): Li
   const what = `tracepoint ${spec.category}:${spec.name}`;
   const config = tracepointId(spec.category, spec.name);
   const event = perfEventOpen({ type: PerfType.TRACEPOINT, config, period: 1, what, ...anywhere });
-  return new LinuxLink(spec, runAtEvent(program, event, what));
+  return new LinuxLink(spec, runAtEvent(program, event, what, spec.cookie));
 }
 
 function attachRawTracepoint(program: LinuxProgram, spec: SpecOf<"raw-tracepoint">): LinuxLink {
@@ -115,7 +117,7 @@ function attachKprobe(program: LinuxProgram, spec: SpecOf<"kprobe">, hint: Alter
       ...anywhere,
     });
     if (typeof event === "number") throw kprobeFailure(what, spec.func, -event, hint);
-    return new LinuxLink(spec, runAtEvent(program, event, what));
+    return new LinuxLink(spec, runAtEvent(program, event, what, spec.cookie));
   }
   if (!hasProbeFile("kprobe_events")) {
     const why = kprobesMissing() ?? "this kernel offers no kprobes (CONFIG_KPROBES and CONFIG_KPROBE_EVENTS)";
@@ -148,7 +150,7 @@ function attachRegistered(
   try {
     const target = spec.kind === "uprobe" && spec.pid !== undefined ? { pid: spec.pid, cpu: -1 } : anywhere;
     const event = perfEventOpen({ type: PerfType.TRACEPOINT, config: probe.id, period: 1, what, ...target });
-    return new LinuxLink(spec, runAtEvent(program, event, what), () => probe.remove());
+    return new LinuxLink(spec, runAtEvent(program, event, what, spec.cookie), () => probe.remove());
   } catch (error) {
     probe.remove();
     throw error;
@@ -162,6 +164,8 @@ function withAlternative(why: string, func: string, hint: AlternativeHint): stri
 
 /** Says why a function cannot be probed: there is none, it was inlined, or the kernel forbids it. */
 function kprobeFailure(what: string, func: string, errno: number, hint: AlternativeHint): Error {
+  if (errno === Errno.EILSEQ)
+    return new UnsupportedError(what, `the offset is not where an instruction of ${func} starts: disassemble it first`);
   if (errno !== Errno.ENOENT && errno !== Errno.EINVAL && errno !== Errno.EADDRNOTAVAIL)
     return perfFailure(what, errno);
   const known = kernelFunctions();
@@ -192,7 +196,10 @@ function attachKprobeMulti(program: LinuxProgram, spec: SpecOf<"kprobe-multi">, 
       kprobesMissing() ?? "this kernel was built without FPROBE (CONFIG_FPROBE is not set): attach one by one";
     throw new UnsupportedError(what, withAlternative(why, spec.funcs[0] ?? "", hint));
   }
-  return new LinuxLink(spec, onlyLink(linkKprobeMulti(program.fd.value, spec.funcs, spec.isReturn, what)));
+  return new LinuxLink(
+    spec,
+    onlyLink(linkKprobeMulti(program.fd.value, spec.funcs, spec.isReturn, what, spec.cookies)),
+  );
 }
 
 function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): LinuxLink {
@@ -222,7 +229,7 @@ function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): LinuxLink 
     if (event === -Errno.ESRCH) throw new UnsupportedError(what, `there is no process ${spec.pid}`);
     throw perfFailure(what, -event);
   }
-  return new LinuxLink(spec, runAtEvent(program, event, what));
+  return new LinuxLink(spec, runAtEvent(program, event, what, spec.cookie));
 }
 
 function attachUprobeMulti(program: LinuxProgram, spec: SpecOf<"uprobe-multi">): LinuxLink {

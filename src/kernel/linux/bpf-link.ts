@@ -7,12 +7,13 @@ import { callAttributes } from "./scratch.ts";
 
 const A = LinkCreateAttr;
 
-/** Attaches to a perf event. Linux 5.15; returns the descriptor, or the negative errno (EINVAL before). */
-export function tryPerfEventLink(progFd: number, perfFd: number): number {
+/** Attaches to a perf event, with what `bpf_get_attach_cookie` answers there. Linux 5.15; returns the descriptor, or the negative errno (EINVAL before). */
+export function tryPerfEventLink(progFd: number, perfFd: number, cookie = 0): number {
   const attributes = callAttributes(A.SIZE_PLAIN)
     .u32(A.PROG_FD, progFd)
     .u32(A.TARGET_FD, perfFd)
-    .u32(A.ATTACH_TYPE, AttachType.PERF_EVENT);
+    .u32(A.ATTACH_TYPE, AttachType.PERF_EVENT)
+    .u64(A.PERF_COOKIE, cookie);
   return bpf(BpfCmd.LINK_CREATE, attributes);
 }
 
@@ -29,14 +30,21 @@ export function linkIterator(progFd: number, what: string): OwnedFd {
   return new OwnedFd(bpfOrThrow(BpfCmd.LINK_CREATE, attributes, what), `link ${what}`);
 }
 
-/** Attaches to many kernel functions. Linux 5.18 with FPROBE. */
-export function linkKprobeMulti(progFd: number, funcs: readonly string[], isReturn: boolean, what: string): OwnedFd {
+/** Attaches to many kernel functions, each with its cookie when there are any. Linux 5.18 with FPROBE. */
+export function linkKprobeMulti(
+  progFd: number,
+  funcs: readonly string[],
+  isReturn: boolean,
+  what: string,
+  cookies?: readonly number[],
+): OwnedFd {
   const attributes = callAttributes(A.SIZE_KPROBE_MULTI)
     .u32(A.PROG_FD, progFd)
     .u32(A.ATTACH_TYPE, AttachType.TRACE_KPROBE_MULTI)
     .u32(A.KPROBE_FLAGS, isReturn ? ProbeMultiFlags.RETURN : 0)
     .u32(A.KPROBE_COUNT, funcs.length)
     .strings(A.KPROBE_SYMS, funcs);
+  if (cookies !== undefined) attributes.u64s(A.KPROBE_COOKIES, cookies);
   return new OwnedFd(bpfOrThrow(BpfCmd.LINK_CREATE, attributes, what), `link ${what}`);
 }
 

@@ -23,6 +23,8 @@ export type ProbeTarget = { readonly name: string } & (
       readonly func: string;
       readonly offset: number;
       readonly module?: string;
+      /** Found by a pattern: the kernel may turn out to forbid it. */
+      readonly matched?: true;
     }
   | {
       readonly provider: "uprobe" | "uretprobe";
@@ -31,6 +33,8 @@ export type ProbeTarget = { readonly name: string } & (
       /** Virtual address in the binary, for `func` and symbolisation. */
       readonly address: bigint;
       readonly fileOffset: number;
+      /** Found by a pattern: the kernel may turn out to refuse it. */
+      readonly matched?: true;
     }
 );
 

@@ -350,7 +350,8 @@ export class Expander {
       return [];
     }
     const matches = functions.filter(matcher(func));
-    return matches.length > 0 ? matches.map(target) : this.missing(point.span, `No matches for ${provider}:${func}`);
+    if (matches.length === 0) return this.missing(point.span, `No matches for ${provider}:${func}`);
+    return matches.map((f) => ({ ...target(f), matched: true }));
   }
 
   private tracepointsOrNone(): readonly string[] {
