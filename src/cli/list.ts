@@ -1,19 +1,37 @@
 /** `skep trace -l`. */
-import { listProbes } from "../lang/bpftrace/index.ts";
+import { statSync } from "node:fs";
+import { listProbes, parseScript } from "../lang/bpftrace/index.ts";
 import { LinuxEnvironment } from "../runtime/environment.ts";
 import { FdOutput, OutputClosed } from "../runtime/output.ts";
 import type { Arguments } from "./arguments.ts";
+import { readScript } from "./script-source.ts";
 
-/** Lists probes that match the pattern; resolves with the exit status. */
+/** Lists probes that match the pattern, or those of a script; resolves with the exit status. */
 export async function listCommand(args: Arguments, pid: number | undefined): Promise<number> {
   const environment = new LinuxEnvironment(pid === undefined ? {} : { pid });
-  const pattern = args.operands[0] ?? "*";
-  const lines = listProbes(pattern, environment, { verbose: args.options.has("verbose") });
+  const verbose = args.options.has("verbose");
+  const lines = patterns(args, pid).flatMap((pattern) => listProbes(pattern, environment, { verbose }));
   try {
-    new FdOutput(1, "stdout").write(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")));
+    new FdOutput(1, "stdout").write(new TextEncoder().encode([...new Set(lines)].map((line) => `${line}\n`).join("")));
   } catch (error) {
     // The list is often cut by head.
     if (!(error instanceof OutputClosed)) throw error;
   }
   return lines.length > 0 ? 0 : 1;
+}
+
+/** What to list: the attach points of a script given by -e or as a file, a pattern, or everything. */
+function patterns(args: Arguments, pid: number | undefined): string[] {
+  const [operand] = args.operands;
+  if (args.options.has("execute") || (operand !== undefined && isFile(operand))) {
+    const { source, positional } = readScript(args, "trace");
+    return parseScript(source, { positional }).probes.flatMap((probe) => probe.attachPoints.map((point) => point.text));
+  }
+  if (operand !== undefined) return [operand];
+  // Of one process its own functions are listed too.
+  return pid === undefined ? ["*"] : ["*", "uprobe:*:*"];
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }

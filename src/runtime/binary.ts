@@ -1,9 +1,10 @@
 /** Binaries and libraries that uprobes go to: finding them as a user names them, and their functions. */
 import { existsSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
-import { ElfSegmentFlag, ElfSegmentType } from "../object/index.ts";
+import { ElfSegmentFlag, ElfSegmentType, ElfType } from "../object/index.ts";
 import type { Binary, BinarySymbol } from "../lang/bpftrace/environment.ts";
 import { findLibrary } from "./ld-cache.ts";
 import { Module } from "./symbols/module.ts";
+import { readMaps } from "./symbols/process.ts";
 
 /** A file on disk as the front end sees it. */
 export class ElfBinary implements Binary {
@@ -42,6 +43,18 @@ export class ElfBinary implements Binary {
       if (symbol && fileOffset !== undefined) return { name, address: symbol.value, size: symbol.size, fileOffset };
     }
     return undefined;
+  }
+
+  variable(name: string): { readonly address: bigint; readonly size: number } | undefined {
+    for (const elf of this.module.files()) {
+      const symbol = elf.findSymbol(name);
+      if (symbol && symbol.sectionIndex !== 0) return { address: symbol.value, size: symbol.size };
+    }
+    return undefined;
+  }
+
+  get isRelocatable(): boolean {
+    return this.module.elf?.header.type === ElfType.DYN;
   }
 
   fileOffsetOf(address: bigint): number | undefined {
@@ -99,6 +112,17 @@ function processRoot(pid: number | undefined): string {
   } catch {
     return "";
   }
+}
+
+/** Files that a process has mapped as code, whose path or name matches a pattern with `*`. */
+export function mappedBinaries(pid: number, pattern: string): string[] {
+  const matcher = componentPattern(pattern);
+  const root = processRoot(pid);
+  const paths = new Set<string>();
+  for (const { path, identity, isDeleted } of readMaps(pid) ?? []) {
+    if (identity !== "" && !isDeleted && matcher.test(path.slice(path.lastIndexOf("/") + 1))) paths.add(root + path);
+  }
+  return [...paths].filter(isFile).toSorted();
 }
 
 /** Paths that a name stands for: a path, a program in $PATH, or a library of the linker's cache; wildcards give several. */

@@ -5,12 +5,16 @@ import type { Btf } from "../btf/index.ts";
 import { UnsupportedError } from "../base/index.ts";
 import { hasKernelBtf, kernelBtf } from "../kernel/linux/kernel-btf.ts";
 import { kprobesMissing } from "../kernel/linux/diagnose.ts";
+import { probeFeature } from "../kernel/linux/features.ts";
 import { machine } from "../kernel/linux/machine.ts";
 import { listTracepoints, tracefs, tracepointFormat } from "../kernel/linux/tracefs.ts";
 import type { Binary, TraceEnvironment, TracepointField, TracepointFormat } from "../lang/bpftrace/environment.ts";
-import { ElfBinary, resolveBinaryPaths } from "./binary.ts";
+import { ElfBinary, mappedBinaries, resolveBinaryPaths } from "./binary.ts";
 import { readProcFile } from "./symbols/file.ts";
 import { Kallsyms } from "./symbols/kallsyms.ts";
+
+/** Inode of the first namespace of process ids (linux: PROC_PID_INIT_INO). */
+const INIT_PID_NAMESPACE = 0xeffffffcn;
 
 const FIELD = /^\tfield:(.*);\toffset:(\d+);\tsize:(\d+);\tsigned:(\d);$/gm;
 const OPTION = /^--([A-Za-z_][\w-]*)(?:=(.*))?$/s;
@@ -150,6 +154,12 @@ export class LinuxEnvironment implements TraceEnvironment {
     return kprobesMissing() ?? null;
   }
 
+  get kprobeMulti(): boolean {
+    const [major, minor] = this.kernelVersion;
+    // The first kernels that have it find no functions of modules by name.
+    return (major > 6 || (major === 6 && minor >= 6)) && probeFeature("kprobe_multi").available === true;
+  }
+
   kernelSymbol(name: string): bigint | undefined {
     return this.kallsyms?.find(name);
   }
@@ -158,12 +168,22 @@ export class LinuxEnvironment implements TraceEnvironment {
     const cacheKey = `${pid ?? ""} ${pattern}`;
     let found = this.binaryCache.get(cacheKey);
     if (!found) {
-      found = resolveBinaryPaths(pattern, { arch: this.arch, pid })
+      const mapped = pid !== undefined && pattern.includes("*") && !pattern.includes("/");
+      found = (mapped ? mappedBinaries(pid, pattern) : resolveBinaryPaths(pattern, { arch: this.arch, pid }))
         .map((path) => new ElfBinary(path))
         .filter((binary) => binary.isElf);
       this.binaryCache.set(cacheKey, found);
     }
     return found;
+  }
+
+  get pidNamespace(): { readonly device: bigint; readonly inode: bigint } | null {
+    try {
+      const { dev, ino } = statSync("/proc/self/ns/pid", { bigint: true });
+      return ino === INIT_PID_NAMESPACE ? null : { device: dev, inode: ino };
+    } catch {
+      return null;
+    }
   }
 
   cgroupId(path: string): bigint | undefined {

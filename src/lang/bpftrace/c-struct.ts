@@ -448,10 +448,7 @@ class DefinitionParser {
     this.attributes();
     const signed = smallest < 0n;
     const size = largest > 0xffff_ffffn || smallest < -(1n << 31n) || (signed && largest >= 1n << 31n) ? 8 : 4;
-    const type: Type =
-      name === ""
-        ? { kind: "int", size, signed }
-        : { kind: "int", size, signed, enum: { name, nameOf: (v) => names.get(v) } };
+    const type: Type = { kind: "int", size, signed, enum: { name, nameOf: (v) => names.get(v) } };
     const composite: Composite = { type: () => type, size, align: size };
     for (const [constant, of] of constants) this.definitions.addEnumType(constant, of, type);
     if (name !== "") this.definitions.add(`enum ${name}`, composite, this.definition.span);

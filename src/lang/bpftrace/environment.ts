@@ -40,6 +40,10 @@ export interface Binary {
   /** Functions of its symbol tables (.symtab, else .dynsym, else those of a separate debug file). */
   functions(): readonly BinarySymbol[];
   find(name: string): BinarySymbol | undefined;
+  /** A variable of its symbol tables, or anything else that has a name and an address. */
+  variable?(name: string): { readonly address: bigint; readonly size: number } | undefined;
+  /** True when processes have it at addresses of their own: libraries and position-independent programs. */
+  readonly isRelocatable?: boolean;
   /** File offset of a virtual address, or undefined when no executable segment holds it. */
   fileOffsetOf(address: bigint): number | undefined;
 }
@@ -59,12 +63,16 @@ export interface TraceEnvironment {
   tracepointFormat(category: string, name: string): TracepointFormat | undefined;
   /** Functions that a kprobe may go to; null when the kernel does not tell. */
   kernelFunctions(): readonly string[] | null;
+  /** True when many functions can be attached to at once (`BPF_TRACE_KPROBE_MULTI`); asked only for patterns that find many. */
+  readonly kprobeMulti?: boolean;
   /** Why kprobes cannot work here (with the mend), or null when they can. */
   readonly kprobeProblem: string | null;
   /** Address of a kernel symbol, for `kaddr`. */
   kernelSymbol(name: string): bigint | undefined;
   /** A binary by path, by name in $PATH, or a library name such as `libc`; `pid` looks it up in that process' root. Undefined when there is none; several for a wildcard path. */
   binaries(pattern: string, pid?: number): readonly Binary[];
+  /** The namespace in which process ids are counted, when it is not that of the whole machine. */
+  readonly pidNamespace?: { readonly device: bigint; readonly inode: bigint } | null;
   /** Id of a cgroup by path; undefined when there is none. */
   cgroupId(path: string): bigint | undefined;
   /** `$1 ...` */

@@ -14,13 +14,30 @@ export interface ListOptions {
 }
 
 /** Providers whose probes can be listed, in the order in which they are. Probes of binaries are listed when a binary is named. */
-const LISTED: readonly string[] = ["hardware", "kprobe", "rawtracepoint", "software", "tracepoint"];
+const LISTED: readonly string[] = [
+  "hardware",
+  "interval",
+  "kprobe",
+  "profile",
+  "rawtracepoint",
+  "software",
+  "tracepoint",
+];
+
+/** Units that clocks are given in, which are what can be listed of them. */
+const CLOCK_UNITS: Readonly<Record<string, readonly string[]>> = {
+  interval: ["hz", "ms", "s", "us"],
+  profile: ["hz", "ms", "s", "us"],
+};
 
 /**
  * Lines for the probes that match a pattern: `tracepoint:sched:*`, `t:*:*open*`, `uprobe:/bin/bash:*`; without a provider the whole
  * name is matched, and text without `*` is looked for anywhere in it. `struct NAME` with `verbose` lists the fields of kernel types.
  */
 export function listProbes(pattern: string, env: TraceEnvironment, options: ListOptions = {}): string[] {
+  // Several patterns are separated by commas, as in front of a body.
+  const several = pattern.split(",").filter((each) => each.trim() !== "");
+  if (several.length > 1) return several.flatMap((each) => listProbes(each, env, options));
   const verbose = options.verbose ?? false;
   const named = /^(struct|union|enum)\s+(\S+)$/.exec(pattern.trim());
   if (named) return listTypes(named[1] as "struct" | "union" | "enum", named[2]!, env, verbose);
@@ -28,11 +45,20 @@ export function listProbes(pattern: string, env: TraceEnvironment, options: List
   const first = raw.provider.text;
   const provider = isPattern(first) || raw.parts.length === 0 ? undefined : probeProvider(first);
   if (provider?.name === "uprobe" || provider?.name === "uretprobe") return listBinaries(provider.name, raw.parts, env);
+  // A path behind a pattern of providers is a binary.
+  const binary = /^([^:/]*\*[^:/]*):([^:]*\/[^:]*)(?::(.*))?$/.exec(pattern.trim());
+  if (binary) {
+    const parts = [binary[2]!, binary[3] ?? "*"].map((text) => ({ text }));
+    return ["uprobe", "uretprobe"].filter(matcher(binary[1]!)).flatMap((name) => listBinaries(name, parts, env));
+  }
   let matches: (name: string) => boolean;
   let providers = LISTED;
   if (provider) {
     providers = [provider.name];
-    matches = matcher(`${provider.name}:${raw.parts.map((p) => p.text).join(":")}`);
+    const parts = raw.parts.map((p) => p.text);
+    // Clocks are listed by their units, whatever the rate is.
+    if (CLOCK_UNITS[provider.name] && parts.length > 1 && !isPattern(parts[1]!)) parts[1] = "";
+    matches = matcher(`${provider.name}:${parts.join(":")}`);
   } else if (raw.parts.length > 0) {
     matches = matcher(pattern.trim());
     providers = LISTED.filter(matcher(first));
@@ -85,6 +111,13 @@ function list(
       }
       break;
     }
+    case "interval":
+    case "profile":
+      for (const unit of CLOCK_UNITS[provider]!) {
+        const name = `${provider}:${unit}:`;
+        if (matches(name) || matches(name.slice(0, -1))) out.push(name);
+      }
+      break;
     case "kprobe":
       if (env.kprobeProblem !== null) break;
       for (const func of env.kernelFunctions() ?? []) if (matches(`kprobe:${func}`)) out.push(`kprobe:${func}`);
@@ -120,9 +153,17 @@ function listBinaries(provider: string, parts: readonly { readonly text: string 
   const out: string[] = [];
   for (const binary of env.binaries(parts[0]!.text, env.pid)) {
     const names = new Set(binary.functions().map((f) => f.name));
-    for (const name of [...names].toSorted()) if (matches(name)) out.push(`${provider}:${binary.path}:${name}`);
+    const path = shownPath(parts[0]!.text, binary.path);
+    for (const name of [...names].toSorted()) if (matches(name)) out.push(`${provider}:${path}:${name}`);
   }
   return out;
+}
+
+/** The path of a binary as its pattern has it: a relative one stays relative. */
+function shownPath(pattern: string, path: string): string {
+  if (pattern.startsWith("/") || !pattern.includes("/")) return path;
+  const at = path.indexOf(`/${pattern.split("*", 1)[0]}`);
+  return at === -1 ? path : path.slice(at + 1);
 }
 
 /** A field as C declares it: `char comm[16]`; dynamic fields as formats write them: `__data_loc char[] filename`. */

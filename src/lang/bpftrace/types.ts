@@ -39,7 +39,12 @@ export type Type =
   | IntType
   | { readonly kind: "bool" }
   /** NUL-terminated within `size` bytes; what is behind the NUL is zero in keys and values, undefined in event records. */
-  | { readonly kind: "string"; readonly size: number }
+  | {
+      readonly kind: "string";
+      readonly size: number;
+      /** Text that fills all of `size` was cut: it is printed with the trailer of the settings. */
+      readonly marksCut?: boolean;
+    }
   /** u32 length, then up to `size` bytes. */
   | { readonly kind: "buffer"; readonly size: number }
   | { readonly kind: "pointer"; readonly to: Type; readonly space: AddressSpace }
@@ -247,7 +252,7 @@ export function lhistBuckets(min: number, max: number, step: number): number {
 export function typeName(type: Type): string {
   switch (type.kind) {
     case "int":
-      return type.enum ? `enum ${type.enum.name}` : `${type.signed ? "" : "u"}int${type.size * 8}`;
+      return type.enum?.name ? `enum ${type.enum.name}` : `${type.signed ? "" : "u"}int${type.size * 8}`;
     case "string":
       return `string[${type.size}]`;
     case "buffer":

@@ -53,11 +53,13 @@ export function textWriter(type: Type, context: FormatContext, place: Place = "v
     }
     case "string": {
       const size = type.size;
-      const trailer = encodeText(old ? "" : context.strTruncTrailer);
+      if (old || !type.marksCut)
+        return (sink, bytes, _view, at) => sink.copy(bytes, at, endOfString(bytes, at, at + size));
+      const trailer = encodeText(context.strTruncTrailer);
       return (sink, bytes, _view, at) => {
         const end = endOfString(bytes, at, at + size);
         sink.copy(bytes, at, end);
-        if (end === at + size) sink.append(trailer);
+        if (end >= at + size - 1) sink.append(trailer);
       };
     }
     case "buffer":

@@ -92,8 +92,12 @@ export function callResult(
   }
 }
 
+/** From this `max_strlen` on, bpftrace leaves no room to tell cut text from text that just fits. */
+const UNMARKED_STRLEN = 1024;
+
 function strResult(c: ExpressionChecker, e: CallExpression, first: Type, max: number): Type | undefined {
-  let size = max;
+  const marksCut = max < UNMARKED_STRLEN;
+  let size = marksCut ? max + 1 : max;
   const length = e.args[1];
   if (length?.constant !== undefined && typeof length.constant === "bigint") {
     if (length.constant < 0n) return c.error(length.span, `str() cannot use negative length (${length.constant})`);
@@ -102,7 +106,10 @@ function strResult(c: ExpressionChecker, e: CallExpression, first: Type, max: nu
         length.span,
         `length param (${length.constant}) is too long and will be shortened to ${max} bytes (see BPFTRACE_MAX_STRLEN)`,
       );
-    } else size = Number(length.constant) + 1;
+    } else {
+      // The length counts the closing NUL.
+      size = Math.max(1, Number(length.constant));
+    }
   }
   const argument = e.args[0]!;
   if (typeof argument.constant === "string") {
@@ -111,7 +118,7 @@ function strResult(c: ExpressionChecker, e: CallExpression, first: Type, max: nu
     if (size === literalSize(argument.constant)) e.constant = argument.constant;
   } else if (first.kind === "string" || first.kind === "array")
     size = Math.min(size, sizeOf(first) + (first.kind === "array" ? 1 : 0));
-  return { kind: "string", size };
+  return marksCut && size === max + 1 ? { kind: "string", size, marksCut } : { kind: "string", size };
 }
 
 function bufResult(c: ExpressionChecker, e: CallExpression, first: Type, max: number): Type | undefined {
@@ -221,7 +228,7 @@ function uaddrResult(c: ExpressionChecker, e: CallExpression): Type | undefined 
   if (!target || (target.provider !== "uprobe" && target.provider !== "uretprobe")) return undefined;
   const name = text(e.args[0]);
   const binary = c.state.env.binaries(target.path, c.state.env.pid)[0];
-  const symbol = binary?.find(name);
+  const symbol = binary?.variable?.(name) ?? binary?.find(name);
   if (!binary || !symbol) {
     const near =
       c.state.final && binary
@@ -232,7 +239,7 @@ function uaddrResult(c: ExpressionChecker, e: CallExpression): Type | undefined 
         : [];
     return c.error(e.span, `Could not resolve symbol: ${target.path}:${name}`, didYouMean(near));
   }
-  e.constant = symbol.address;
+  if (!binary.isRelocatable) e.constant = symbol.address;
   const size = symbol.size === 1 || symbol.size === 2 || symbol.size === 4 ? symbol.size : 8;
   return { kind: "pointer", to: { kind: "int", size, signed: true }, space: "user" };
 }

@@ -35,7 +35,9 @@ export function unchanged(a: Type, b: Type): boolean {
     return a.items.length === b.items.length && a.items.every((item, i) => unchanged(item, b.items[i]!));
   }
   if (a.kind === "pointer" && b.kind === "pointer") return a.space === b.space && sameType(a, b);
-  if (a.kind === "int" && b.kind === "int" && a.enum?.name !== b.enum?.name) return false;
+  if (a.kind === "int" && b.kind === "int" && (a.enum || b.enum)) {
+    if (!a.enum || !b.enum || !sameEnum(a.enum, b.enum)) return false;
+  }
   return sameType(a, b);
 }
 
@@ -79,7 +81,7 @@ function joinIntegers(a: IntType, b: IntType): IntType {
   if (neededA !== undefined && neededB !== undefined) return neededA >= neededB ? (a === ZERO ? b : a) : b;
   if (neededA !== undefined) return widened(b, neededA);
   if (neededB !== undefined) return widened(a, neededB);
-  if (a.enum && b.enum && a.enum.name === b.enum.name) return a.size >= b.size ? a : b;
+  if (a.enum && b.enum && sameEnum(a.enum, b.enum)) return a.size >= b.size ? a : b;
   const signed = a.signed || b.signed;
   let size = Math.max(a.size, b.size) as 1 | 2 | 4 | 8;
   // A sign needs a bit that the unsigned side fills.
@@ -87,6 +89,11 @@ function joinIntegers(a: IntType, b: IntType): IntType {
   if (!a.enum && a.size === size && a.signed === signed) return a;
   if (!b.enum && b.size === size && b.signed === signed) return b;
   return { kind: "int", size, signed };
+}
+
+/** The same enum, not two without a name. */
+function sameEnum(a: NonNullable<IntType["enum"]>, b: NonNullable<IntType["enum"]>): boolean {
+  return a === b || (a.name !== "" && a.name === b.name);
 }
 
 function widened(type: IntType, needed: number): IntType {

@@ -5,6 +5,7 @@ import { type Field, sizeOf, type Type, U32, U64 } from "../types.ts";
 import type { Body } from "./body.ts";
 import { typeOf } from "./expressions.ts";
 import { dereference, isFollowed, loadPlace, memberPlace, readGuarded, writeOperand } from "./memory.ts";
+import { processId, threadId } from "./process-ids.ts";
 import { START_TIME } from "./script.ts";
 import { takeStack } from "./stacks.ts";
 import { writeLiteral } from "./strings.ts";
@@ -38,8 +39,8 @@ function lowHalf(name: string): Builtin {
 }
 
 const BUILTINS: Readonly<Record<string, Builtin>> = {
-  pid: highHalf("get_current_pid_tgid"),
-  tid: lowHalf("get_current_pid_tgid"),
+  pid: (body, use) => scalar(use.type, processId(body)),
+  tid: (body, use) => scalar(use.type, threadId(body)),
   uid: lowHalf("get_current_uid_gid"),
   gid: highHalf("get_current_uid_gid"),
   username: lowHalf("get_current_uid_gid"),
@@ -66,7 +67,7 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
   ctx: (body, use) => scalar(use.type, body.b.ptrtoint(body.context)),
   kstack: (body, use) => takeStack(body, stackType(use)),
   ustack: (body, use) => takeStack(body, stackType(use)),
-  probe: (body, use) => scalar(use.type, body.probeNameIndex ?? body.int(body.script.probeName(body.site.target.name))),
+  probe: (body, use) => scalar(use.type, probeName(body)),
   arg: (body, use) => scalar(use.type, argument(body, use)),
   retval: (body, use) => {
     const { registers } = body.script;
@@ -75,6 +76,13 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
   },
   func: (body, use) => functionName(body, use.type),
 };
+
+/** Index of the probe's name: by system call, by attachment, or one for the whole program. */
+function probeName(body: Body): Value {
+  if (body.probeNameIndex) return body.probeNameIndex;
+  if (body.site.cookies) return body.helper("get_attach_cookie", [body.context]);
+  return body.int(body.script.probeName(body.site.target.name));
+}
 
 /** Lowers a builtin. */
 export function lowerBuiltin(
@@ -214,8 +222,7 @@ function functionName(body: Body, type: Type): Operand {
 export function writeUserSymbol(body: Body, address: Value, to: Value, offset: number): void {
   const { b } = body;
   b.store(to, address, 64, { offset });
-  const pid = b.binary("lshr", body.helper("get_current_pid_tgid", []), body.int(32));
-  b.store(to, pid, 64, { offset: offset + 8 });
+  b.store(to, processId(body), 64, { offset: offset + 8 });
 }
 
 /** A field of `args`: of the record, of the registers of a system call, or of a raw tracepoint's arguments. */

@@ -16,6 +16,7 @@ import { ERRNO_TEXTS } from "./errno-texts.ts";
 import { emitRecord, emitValues, layoutRecord } from "./events.ts";
 import { deleteEntry, lowerKey, mapOf } from "./maps.ts";
 import { asNumber, copyBytes, defaultSpace, inMemory, readGuarded, spaceOf, writeOperand } from "./memory.ts";
+import { processId, threadId } from "./process-ids.ts";
 import { stackLength, takeStack } from "./stacks.ts";
 import { compareStart, findString, literalText, writeLiteral } from "./strings.ts";
 import { bitsOf, direct, isScalarType, type Operand, type Place, scalar } from "./values.ts";
@@ -112,10 +113,8 @@ const ROWS: Readonly<Record<string, CallRow>> = {
   ustack: (body, _call, type) => takeStack(body, wantStack(type)),
   nsecs: (body, call, type) => scalar(type, clock(body, call)),
   strftime: (body, call, type) => scalar(type, lowerNumber(body, call.args[1]!)),
-  pid: (body, call, type) =>
-    lowerBuiltin(body, "pid", undefined, { kind: "identifier", name: "pid", span: call.span, type }),
-  tid: (body, call, type) =>
-    lowerBuiltin(body, "tid", undefined, { kind: "identifier", name: "tid", span: call.span, type }),
+  pid: (body, call, type) => scalar(type, processId(body, namespaceOf(call))),
+  tid: (body, call, type) => scalar(type, threadId(body, namespaceOf(call))),
   bswap: (body, call, type) => {
     const bits = bitsOf(type);
     const value = lowerNumber(body, call.args[0]!);
@@ -167,6 +166,12 @@ export function writeCall(
     return true;
   }
   return call.args.length === 0 && writeBuiltin(body, call.name, type, to, offset, zeroTail);
+}
+
+/** Whose ids `pid(...)` and `tid(...)` give. */
+function namespaceOf(call: CallExpression): "own" | "init" {
+  const [word] = call.args;
+  return word?.kind === "identifier" && word.name === "init" ? "init" : "own";
 }
 
 function wantLiteral(body: Body, call: CallExpression, index: number): string {
@@ -297,7 +302,7 @@ function lowerDelete(body: Body, call: CallExpression, type: Type): Operand {
 
 function lowerLength(body: Body, call: CallExpression, type: Type): Operand {
   const argument = call.args[0]!;
-  if (argument.kind === "map") {
+  if (argument.kind === "map" && argument.key === null) {
     const map = mapOf(body, argument.name);
     if (!map.key) return scalar(type, body.int(1));
     const { b } = body;
@@ -311,19 +316,29 @@ function lowerLength(body: Body, call: CallExpression, type: Type): Operand {
     return scalar(type, entries);
   }
   const stack = typeOf(argument);
-  if (stack.kind === "stack" && (argument.kind === "identifier" || argument.kind === "call")) {
+  // A variable holds a stack of this very run of the program, in which the stack does not change.
+  if (stack.kind === "stack" && argument.kind !== "map") {
     return scalar(type, stackLength(body, stack));
   }
-  throw body.script.error(argument.span, "len() expects a map, kstack or ustack");
+  throw body.script.error(argument.span, "len() of a stack in a map is not supported by this version of skep");
 }
 
 function lowerUserAddress(body: Body, call: CallExpression, type: Type): Operand {
   const name = wantLiteral(body, call, 0);
   const { target } = body.site;
   const path = "path" in target ? target.path : "";
-  const symbol = path ? body.script.env.binaries(path)[0]?.find(name) : undefined;
-  if (!symbol) throw body.script.error(call.span, `uaddr(): there is no symbol ${name} in ${path}`);
-  return scalar(type, body.int(symbol.address));
+  const binary = path ? body.script.env.binaries(path, body.script.env.pid)[0] : undefined;
+  const symbol = binary?.variable?.(name) ?? binary?.find(name);
+  if (!binary || !symbol || !("address" in target)) {
+    throw body.script.error(call.span, `uaddr(): there is no symbol ${name} in ${path}`);
+  }
+  if (!binary.isRelocatable) return scalar(type, body.int(symbol.address));
+  if (target.provider === "uretprobe") {
+    throw body.script.error(call.span, `uaddr() in uretprobe: ${path} has no fixed addresses (use it in a uprobe)`);
+  }
+  // The probe fires at its own instruction, which tells where the process has the binary.
+  const ip = body.b.load(body.context, 64, { offset: body.script.registers.ip });
+  return scalar(type, body.b.binary("add", ip, body.int(symbol.address - target.address)));
 }
 
 /** Helpers by the word that `nsecs()` takes; `sw_tai` is boot time, moved to wall time by user space. */
@@ -377,13 +392,15 @@ function writeStr(body: Body, call: CallExpression, type: Type, to: Value, offse
   body.probeReadString(space, to, offset, bytes, address);
 }
 
-/** Bytes to read for a length that the script gives: one more for the NUL, never more than there is room. */
+/** Bytes to read for a length that the script gives, which counts the NUL: never more than there is room, and room for a NUL. */
 function limitedSize(body: Body, length: Expression, size: number): Value {
   const { b } = body;
   const constant = constantOfExpression(length);
   if (constant !== undefined)
-    return body.int(constant < BigInt(size) - 1n && constant >= 0n ? constant + 1n : BigInt(size));
-  const wanted = b.binary("add", lowerNumber(body, length), body.int(1));
+    return body.int(constant < BigInt(size) && constant > 0n ? constant : constant ? size : 1);
+  const number = lowerNumber(body, length);
+  // Nothing is no length to read: the text is empty then.
+  const wanted = b.binary("add", number, body.flag(b.icmp("eq", number, body.int(0))));
   const cell = body.cell(body.int(size));
   body.ifElse(b.icmp("ult", wanted, body.int(size)), () => cell.set(wanted));
   return cell.get();

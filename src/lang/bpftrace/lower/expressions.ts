@@ -98,7 +98,7 @@ export function lowerPlace(body: Body, expression: Expression): Operand {
     case "block": {
       const type = typeOf(expression);
       if (type.kind === "none") {
-        writeBranches(body, expression, () => {});
+        writeBranches(body, expression, (e) => lowerEffect(body, e));
         return scalar(NONE, body.int(0));
       }
       if (isScalarType(type)) {

@@ -9,6 +9,7 @@ import { Body } from "./body.ts";
 import { dispatchSyscalls } from "./dispatch.ts";
 import { lowerCondition } from "./expressions.ts";
 import { planMaps } from "./maps.ts";
+import { processId } from "./process-ids.ts";
 import { ScriptContext, START_TIME } from "./script.ts";
 import type { LowerTarget, Site } from "./script.ts";
 import { planSites } from "./sites.ts";
@@ -107,6 +108,10 @@ function lowerProgram(
   });
   const body = new Body(script, b, program, site, probeIndex, b.param(0));
   body.at(program.probe.span);
+  // Variables collect in a block of their own: among the first statements each would move all that follows.
+  const start = b.block("start");
+  b.jump(start);
+  b.moveTo(start);
   if (site.syscalls) dispatchSyscalls(body, site.syscalls);
   if (site.filterPid !== undefined) filterPid(body, site.filterPid);
   if (program.predicate) {
@@ -123,7 +128,7 @@ function lowerProgram(
 
 function filterPid(body: Body, pid: number): void {
   const { b } = body;
-  const own = b.binary("lshr", body.helper("get_current_pid_tgid", []), body.int(32));
+  const own = processId(body);
   const skip = b.block("skip");
   const pass = b.block("process");
   b.branch(b.icmp("eq", own, body.int(pid)), pass, skip);

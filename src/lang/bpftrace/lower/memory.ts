@@ -87,6 +87,7 @@ export function memberPlace(place: Place, field: Field): Place {
     access: place.access,
     base: place.base,
     offset: place.offset + field.byteOffset,
+    ...(field.type.kind === "string" ? { unterminated: true } : {}),
     ...(field.bitfield ? { bitfield: field.bitfield } : {}),
   };
 }
@@ -246,8 +247,26 @@ function writeString(body: Body, from: Place, size: number, to: Value, offset: n
   }
   const space = from.access === "user" ? "user" : "kernel";
   const base = from.base.type === "ptr" ? body.b.ptrtoint(from.base) : from.base;
+  if (from.unterminated && !zeroTail) {
+    body.probeRead(space, to, offset, Math.min(size, fromSize), body.addressPlus(base, from.offset));
+    if (fromSize < size) body.b.store(to, body.int(0), 8, { offset: offset + fromSize });
+    return;
+  }
   if (zeroTail) body.zero(to, size, offset);
+  if (from.unterminated && space === "user") {
+    writeWholeString(body, from, base, Math.min(size, fromSize), to, offset);
+    return;
+  }
   body.probeReadString(space, to, offset, body.int(Math.min(size, fromSize)), body.addressPlus(base, from.offset));
+}
+
+/** Reads text of at most `size` bytes; of text without a NUL the last byte, too, which reading text gives up for one. */
+function writeWholeString(body: Body, from: Place, base: Value, size: number, to: Value, offset: number): void {
+  const address = body.addressPlus(base, from.offset);
+  const read = body.probeReadString("user", to, offset, body.int(size), address);
+  body.ifElse(body.b.icmp("eq", read, body.int(size)), () => {
+    body.probeRead("user", to, offset + size - 1, 1, body.addressPlus(address, size - 1));
+  });
 }
 
 function writeTuple(

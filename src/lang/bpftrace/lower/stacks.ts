@@ -3,6 +3,7 @@ import type { Value } from "../../../compiler/ir.ts";
 import { StackFlags } from "../../../isa/index.ts";
 import type { Type } from "../types.ts";
 import type { Body } from "./body.ts";
+import { processId } from "./process-ids.ts";
 import { direct, type Operand, scalar } from "./values.ts";
 
 /** Takes the current stack: its id, with the process for user stacks. */
@@ -18,8 +19,7 @@ export function takeStack(body: Body, type: Type & { kind: "stack" }): Operand {
 export function writeUserStack(body: Body, id: Value, to: Value, offset: number): void {
   const { b } = body;
   b.store(to, id, 64, { offset });
-  const pid = b.binary("lshr", body.helper("get_current_pid_tgid", []), body.int(32));
-  b.store(to, pid, 64, { offset: offset + 8 });
+  b.store(to, processId(body), 64, { offset: offset + 8 });
 }
 
 /** Id of the current stack in the map for its kind and depth; a negative errno when the kernel could not keep it. */

@@ -170,7 +170,10 @@ function assignMap(body: Body, target: MapExpression, op: BinaryOperatorOrNull, 
     return;
   }
   const compute = (old: Value): Value => arithmetic(body, op, old, number, map.value, typeOf(value), target, value);
-  modifyEntry(body, map, target, op, number, compute, "none");
+  // Pointers move by whole elements, also where an atomic instruction adds.
+  const step = map.value.kind === "pointer" && typeOf(value).kind !== "pointer" ? sizeOf(map.value.to) : 1;
+  const delta = step > 1 ? body.b.binary("mul", number, body.int(step)) : number;
+  modifyEntry(body, map, target, op, delta, compute, "none");
 }
 
 /** Rounds of a loop over a range that the verifier may well follow one by one. */

@@ -32,6 +32,8 @@ export interface Place {
   readonly offset: number;
   /** Strings: everything behind the NUL is known to be zero. */
   readonly zeroTail?: boolean;
+  /** Strings: characters of a struct, which may fill it without a NUL. */
+  readonly unterminated?: boolean;
   readonly bitfield?: { readonly bitOffset: number; readonly bitSize: number };
 }
 
