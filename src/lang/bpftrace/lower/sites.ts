@@ -30,6 +30,12 @@ const DYNAMIC_CATEGORIES: ReadonlySet<string> = new Set([
   "synthetic",
 ]);
 
+/**
+ * Kernel functions that are attached to at once rather than one by one. A few are not: only a kprobe of its own has all registers, and
+ * its stack begins in the function.
+ */
+const MANY_FUNCTIONS = 16;
+
 /** `PERF_TYPE_SOFTWARE` and the event whose timer drives profile and interval. */
 const PERF_TYPE_SOFTWARE = 1;
 const PERF_COUNT_SW_CPU_CLOCK = 0;
@@ -74,13 +80,30 @@ function needsRecord(program: CheckedProgram): boolean {
 
 /** Targets with the same key share a program. */
 function groupKey(script: ScriptContext, program: CheckedProgram, target: ProbeTarget): string {
-  // The name of the probe, and what depends on it, is a constant of the program.
-  if (uses(program, ["probe", "uaddr"])) return target.name;
+  // The name of the probe, and what depends on it, is a constant of the program, unless the kernel tells places apart.
+  if (uses(program, ["uaddr"])) return target.name;
+  if (uses(program, ["probe"]) && !hasCookie(script, program, target)) return target.name;
   if (target.provider === "tracepoint") return `tracepoint ${isRaw(script, program, target)}`;
   if (target.provider === "rawtracepoint") return usesArgs(program) ? target.name : "rawtracepoint";
   if (target.provider === "begin" || target.provider === "end") return target.name;
   if (target.provider === "self") return target.name;
   return target.provider;
+}
+
+/** True when the target's attachment may carry a number that the program can ask for: the index of the probe's name. */
+function hasCookie(script: ScriptContext, program: CheckedProgram, target: ProbeTarget): boolean {
+  if (!script.hasHelper("get_attach_cookie")) return false;
+  switch (target.provider) {
+    case "kprobe":
+    case "kretprobe":
+    case "uprobe":
+    case "uretprobe":
+      return true;
+    case "tracepoint":
+      return !isRaw(script, program, target);
+    default:
+      return false;
+  }
 }
 
 function usesArgs(program: CheckedProgram): boolean {
@@ -127,7 +150,12 @@ function plainSite(script: ScriptContext, program: CheckedProgram, targets: read
   const target = targets[0]!;
   const base = { target, targets, expectedAttachType: 0 };
   const attachAll = (spec: (t: ProbeTarget) => AttachSpec): PlannedSite["runs"] =>
-    targets.map((t) => ({ run: { when: "attached", attach: spec(t) }, targets: [t] }));
+    targets.map((t) => ({
+      run: { when: "attached", attach: spec(t), ...("matched" in t && t.matched ? { optional: true } : {}) },
+      targets: [t],
+    }));
+  const cookies = targets.length > 1 && uses(program, ["probe"]) && hasCookie(script, program, target);
+  const cookie = (t: ProbeTarget): { cookie?: number } => (cookies ? { cookie: script.probeName(t.name) } : {});
   switch (target.provider) {
     case "begin":
     case "end":
@@ -147,11 +175,14 @@ function plainSite(script: ScriptContext, program: CheckedProgram, targets: read
           ...base,
           context: raw ? "raw-tracepoint" : "tracepoint",
           programType: raw ? ProgType.RAW_TRACEPOINT : ProgType.TRACEPOINT,
+          cookies,
           ...filter(script),
         },
         runs: attachAll((t) => {
           const { category, event } = t as TracepointTarget;
-          return raw ? { kind: "raw-tracepoint", name: event } : { kind: "tracepoint", category, name: event };
+          return raw
+            ? { kind: "raw-tracepoint", name: event }
+            : { kind: "tracepoint", category, name: event, ...cookie(t) };
         }),
       };
     }
@@ -188,24 +219,71 @@ function plainSite(script: ScriptContext, program: CheckedProgram, targets: read
         }),
       };
     case "kprobe":
-    case "kretprobe":
+    case "kretprobe": {
+      const many = manyFunctions(script, targets);
+      if (many) {
+        return {
+          site: {
+            ...base,
+            context: "registers",
+            programType: ProgType.KPROBE,
+            expectedAttachType: AttachType.TRACE_KPROBE_MULTI,
+            cookies,
+            ...filter(script),
+          },
+          runs: [
+            {
+              run: {
+                when: "attached",
+                attach: {
+                  kind: "kprobe-multi",
+                  funcs: many.map((t) => t.func),
+                  isReturn: target.provider === "kretprobe",
+                  ...(cookies ? { cookies: many.map((t) => script.probeName(t.name)) } : {}),
+                },
+              },
+              targets,
+            },
+          ],
+        };
+      }
       return {
-        site: { ...base, context: "registers", programType: ProgType.KPROBE, ...filter(script) },
+        site: { ...base, context: "registers", programType: ProgType.KPROBE, cookies, ...filter(script) },
         runs: attachAll((t) => {
           const { func, offset, provider } = t as Extract<ProbeTarget, { provider: "kprobe" | "kretprobe" }>;
-          return { kind: "kprobe", func, offset, isReturn: provider === "kretprobe" };
+          return { kind: "kprobe", func, offset, isReturn: provider === "kretprobe", ...cookie(t) };
         }),
       };
+    }
     case "uprobe":
     case "uretprobe":
       return {
-        site: { ...base, context: "registers", programType: ProgType.KPROBE },
+        site: { ...base, context: "registers", programType: ProgType.KPROBE, cookies },
         runs: attachAll((t) => {
           const { path, fileOffset, provider } = t as Extract<ProbeTarget, { provider: "uprobe" | "uretprobe" }>;
-          return { kind: "uprobe", path, fileOffset, isReturn: provider === "uretprobe", ...attachPid(script) };
+          return {
+            kind: "uprobe",
+            path,
+            fileOffset,
+            isReturn: provider === "uretprobe",
+            ...cookie(t),
+            ...attachPid(script),
+          };
         }),
       };
   }
+}
+
+type FunctionTarget = Extract<ProbeTarget, { provider: "kprobe" | "kretprobe" }>;
+
+/** The targets when they are so many that one attachment for all of them pays, and the kernel has it; undefined else. */
+function manyFunctions(script: ScriptContext, targets: readonly ProbeTarget[]): readonly FunctionTarget[] | undefined {
+  if (targets.length < MANY_FUNCTIONS) return undefined;
+  const functions = targets as readonly FunctionTarget[];
+  // Each function once, found by a pattern: such are in the list that the kernel looks them up in.
+  if (functions.some((t) => !t.matched || t.offset !== 0)) return undefined;
+  if (new Set(functions.map((t) => t.func)).size !== functions.length) return undefined;
+  return script.env.kprobeMulti === true ? functions : undefined;
 }
 
 function attachPid(script: ScriptContext): { pid?: number } {
