@@ -1,5 +1,6 @@
 /** What runs objects: the running Linux kernel behind the `Kernel` interface. */
 export type {
+  EntryChunk,
   Kernel,
   KernelMap,
   KernelProgram,

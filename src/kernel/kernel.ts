@@ -12,6 +12,13 @@ export interface Owner {
   [Symbol.dispose](): void;
 }
 
+/** Entries in one piece: `count` keys and as many values, one after the other. */
+export interface EntryChunk {
+  readonly count: number;
+  readonly keys: Uint8Array;
+  readonly values: Uint8Array;
+}
+
 /** A loaded map. Keys and values are raw bytes of the spec's sizes; per-CPU values are one 8-byte-aligned slot a possible CPU, concatenated. */
 export interface KernelMap extends Owner {
   readonly spec: MapSpec;
@@ -25,6 +32,8 @@ export interface KernelMap extends Owner {
   /** All entries at this moment, in the kernel's order, by batch operations where the kernel has them. The arrays are copies. */
   entries(): { key: Uint8Array; value: Uint8Array }[];
   keys(): Uint8Array[];
+  /** As `entries()`, in a few large pieces: for maps of a hundred thousand entries, where an object for each would cost more than reading them. */
+  chunks(): EntryChunk[];
   /** Deletes all keys; arrays are zeroed. */
   clear(): void;
 }

@@ -35,7 +35,7 @@ export class LinuxFormatContext implements FormatContext {
     this.possibleCpus = options.possibleCpus;
     this.stackMaps = plan.stackMaps;
     this.mapByName = options.map;
-    this.symbolizer = options.symbolizer ?? new Symbolizer();
+    this.symbolizer = options.symbolizer ?? new Symbolizer(undefined, probedBinaries(plan));
   }
 
   kernelSymbol(address: bigint, withOffset: boolean): string {
@@ -89,4 +89,12 @@ export class LinuxFormatContext implements FormatContext {
     this.bootNs ??= bootTimeNs();
     return this.bootNs;
   }
+}
+
+/** Files that the plan's uprobes are in. */
+function probedBinaries({ probes }: TracePlan): string[] {
+  const paths = probes.flatMap(({ run }) =>
+    run.when === "attached" && run.attach.kind === "uprobe" ? [run.attach.path] : [],
+  );
+  return [...new Set(paths)];
 }

@@ -24,8 +24,11 @@ export class Printer {
   private readonly old: boolean;
   private readonly scratch = new Sink(4096);
   private readonly maps = new Map<string, MapPrinter>();
+  private readonly fullMaps = new Set<string>();
+  private readonly noWarnings: boolean;
 
-  constructor(format: OutputFormat, context: FormatContext) {
+  constructor(format: OutputFormat, context: FormatContext, noWarnings = false) {
+    this.noWarnings = noWarnings;
     this.json = format === "json";
     this.old = context.compat === "0.17";
     this.context = context;
@@ -112,6 +115,11 @@ export class Printer {
     };
   }
 
+  /** A piece of the text of a command that still runs; only in text, where pieces need no brackets. */
+  piece(text: Uint8Array): void {
+    this.out.append(text);
+  }
+
   /** Text that was made outside: the output of commands, files, the time. */
   text(type: MessageType, text: Uint8Array): void {
     if (this.json) {
@@ -137,11 +145,21 @@ export class Printer {
     this.out.text("}\n");
   }
 
-  /** All entries of a map. `explicit`: asked for by `print(@map)`, not at the end of the run. */
-  map(map: PlannedMap, kernelMap: KernelMap, top: number, div: number, explicit: boolean): void {
-    const printer = this.mapPrinter(map);
-    if (this.json) printer.writeJson(this.out, kernelMap, top, div, explicit);
-    else printer.writeText(this.out, kernelMap, top, div, explicit);
+  /** All entries of a map, piece by piece: between two the sink may be emptied. `explicit`: asked for by `print(@map)`, not at the end of the run. */
+  *map(map: PlannedMap, kernelMap: KernelMap, top: number, div: number, explicit: boolean): Generator<void> {
+    const { json } = this;
+    const onFull = (): void => this.full(map.name, kernelMap.spec.maxEntries);
+    yield* this.mapPrinter(map).pieces(this.out, kernelMap, { json, top, div, explicit, onFull });
+  }
+
+  /** Says once of each map that it holds as many entries as it may: what came later was not recorded. */
+  private full(name: string, entries: number): void {
+    if (this.noWarnings || this.fullMaps.has(name)) return;
+    this.fullMaps.add(name);
+    this.warning(
+      `map ${name}: full: it holds ${entries} entries, the most that it may; later keys are missing ` +
+        `(config = { max_map_keys = ${entries * 4} }, or BPFTRACE_MAX_MAP_KEYS)`,
+    );
   }
 
   /** One entry of a map, for `print(@map[key])`. */
@@ -194,6 +212,11 @@ export class Printer {
   /** What went wrong while handling an event; the run goes on. */
   warning(text: string): void {
     this.err.text(`WARNING: ${text}\n`);
+  }
+
+  /** What an event asked for and could not be done; the run goes on. */
+  error(text: string): void {
+    this.err.text(`ERROR: ${text}\n`);
   }
 
   /** Two empty lines before the maps of the end; 0.17 prints them in JSON too. */

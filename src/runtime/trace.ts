@@ -2,7 +2,8 @@
  * A run of a compiled script: load, BEGIN, attach, events until something ends it, detach, END, the last events, maps. Attachments go with
  * the process however it ends; this module makes the usual ends orderly and quick.
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { SkepError } from "../base/index.ts";
 import type { Kernel, KernelMap, Link, LoadedObject, RingReader } from "../kernel/kernel.ts";
 import type { BpfObject } from "../object/index.ts";
@@ -10,6 +11,7 @@ import { EVENT_RING, LOST_EVENTS } from "../lang/bpftrace/plan.ts";
 import type { EventAction, PlannedMap, PlannedProbe, TracePlan } from "../lang/bpftrace/plan.ts";
 import { sizeOf, tupleOffsets } from "../lang/bpftrace/types.ts";
 import type { Type } from "../lang/bpftrace/types.ts";
+import { attachProbes } from "./attach.ts";
 import type { Compat } from "./format/context.ts";
 import type { TracedChild } from "./child.ts";
 import { LinuxFormatContext } from "./context.ts";
@@ -53,8 +55,14 @@ const IDLE_MS = 25;
 const WATCH_MS = 4;
 /** Records of one turn: signals are seen between two turns. */
 const TURN_RECORDS = 50_000;
+/** What a command wrote just before its end may be read this much later. */
+const SYSTEM_REST_MS = 100;
+/** How long recorded commands are still run once the end was asked for. */
+const FINAL_COMMANDS_MS = 500;
 /** Output is written in the middle of a turn when this much is there. */
 const WRITE_BYTES = 1 << 18;
+/** Records wait in the ring while the last output is not written yet and this much more is there. */
+const WAIT_BYTES = 1 << 20;
 /** How often losses, the traced process, and new processes with user stacks are looked for. */
 const HOUSEKEEPING_MS = 100;
 /** Turns after the end was asked for: a flood of records cannot keep a run alive. */
@@ -65,6 +73,9 @@ const NOTIFY = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /** What a record's action does. */
 type Action = (bytes: Uint8Array, view: DataView, at: number, size: number) => void;
+
+/** Thrown out of a drain to do something that takes its time before the next record. */
+const PAUSE = Symbol("pause");
 
 /** One run. Make it, `await run()`, done: everything that was opened is closed. */
 export class TraceSession {
@@ -83,8 +94,19 @@ export class TraceSession {
   /** After exit(): records that follow are not acted upon. */
   private ignoring = false;
   private lostSeen = 0n;
+  /** From then on, in milliseconds of `performance.now()`, commands are counted instead of run. */
+  private commandsUntil = Infinity;
+  private commandsSkipped = 0;
   private failure: unknown;
   private wake: (() => void) | undefined;
+  /** Records handed over in this turn. */
+  private handled = 0;
+  /** What the last record asked for and takes its time; done before the next. */
+  private deferred: (() => Promise<void>) | undefined;
+  /** Output on its way to a pipe or terminal. */
+  private writing: Promise<void> | undefined;
+  /** The command of `system` that runs now. */
+  private command: ChildProcess | undefined;
   private readonly stackKeyedMaps: readonly PlannedMap[];
   private readonly probesBySignal = new Map<NodeJS.Signals, PlannedProbe[]>();
   private readonly printerMaps: ReadonlyMap<string, PlannedMap>;
@@ -104,22 +126,26 @@ export class TraceSession {
   async run(): Promise<number> {
     const { kernel, object } = this.options;
     const { verifierLog } = this.options;
-    this.loaded = kernel.load(object, verifierLog ? { log: { level: 1, sink: verifierLog } } : {});
     const restoreSignals = this.catchSignals();
     try {
-      this.prepare();
-      this.begin();
-      this.attach();
-      if (!this.options.dryRun) await this.poll();
-      await this.detach();
-      this.finish();
-    } catch (error) {
-      if (!(error instanceof OutputClosed)) throw error;
+      this.loaded = kernel.load(object, verifierLog ? { log: { level: 1, sink: verifierLog } } : {});
+      try {
+        this.prepare();
+        this.begin();
+        this.attach();
+        if (!this.options.dryRun) await this.poll();
+        await this.detach();
+        await this.finish();
+      } catch (error) {
+        if (!(error instanceof OutputClosed)) throw error;
+      } finally {
+        // All at once: closing one after the other would take a tenth of a second for each.
+        await this.detach();
+        this.close();
+      }
     } finally {
       restoreSignals();
-      this.close();
     }
-    if (this.failure !== undefined && !(this.failure instanceof OutputClosed)) throw this.failure;
     return this.exitCode;
   }
 
@@ -136,7 +162,7 @@ export class TraceSession {
       possibleCpus: this.options.kernel.possibleCpus,
       map: (name) => loaded.map(name),
     });
-    this.printer = new Printer(this.options.format ?? "text", this.context);
+    this.printer = new Printer(this.options.format ?? "text", this.context, this.options.noWarnings);
     if (plan.usesRing) {
       this.reader = this.options.kernel.ringReader(loaded.map(EVENT_RING));
       this.actions = plan.events.map((event) => this.action(event));
@@ -169,9 +195,9 @@ export class TraceSession {
   }
 
   private attach(): void {
-    for (const probe of this.plan.probes) {
-      if (probe.run.when !== "attached") continue;
-      this.links.push(this.options.kernel.attach(this.loaded.program(probe.program), probe.run.attach));
+    const refused = attachProbes(this.options.kernel, this.loaded, this.plan, this.links);
+    if (refused && !this.options.noWarnings) {
+      this.printer.warning(`${refused.count} of ${refused.of} matching probes were not attached: ${refused.reason}`);
     }
     if (this.options.compat !== "0.17") this.announce();
     if (process.env[NOTIFY]) {
@@ -182,7 +208,10 @@ export class TraceSession {
     const { child } = this.options;
     if (child && !this.options.dryRun) {
       child.start();
-      void child.ended.then(() => this.stop());
+      void child.ended.then(({ failure }) => {
+        if (failure) this.failure ??= failure;
+        this.stop();
+      });
     }
   }
 
@@ -198,7 +227,7 @@ export class TraceSession {
     let pause = BUSY_MS;
     let nextHousekeeping = performance.now() + HOUSEKEEPING_MS;
     for (;;) {
-      const count = this.turn();
+      const count = await this.turn();
       if (this.ending) return;
       if (endsByItself && count === 0) return;
       const now = performance.now();
@@ -231,27 +260,59 @@ export class TraceSession {
   }
 
   /** Handles what the ring holds now and writes what came of it. Returns the number of records. */
-  private turn(): number {
-    if (!this.reader) return 0;
-    const count = this.reader.drain(this.handle, TURN_RECORDS);
+  private async turn(): Promise<number> {
+    this.handled = 0;
+    while (this.reader && this.handled < TURN_RECORDS) {
+      try {
+        this.reader.drain(this.handle, TURN_RECORDS - this.handled);
+      } catch (error) {
+        if (error !== PAUSE) throw error;
+      }
+      const { deferred } = this;
+      if (!deferred) break;
+      this.deferred = undefined;
+      await deferred();
+      if (this.isCutShort()) break;
+    }
     if (this.failure !== undefined) throw this.failure;
-    if (count > 0) this.flushBatch();
-    return count;
+    if (this.handled > 0) this.flushBatch();
+    return this.handled;
   }
 
   private readonly handle = (bytes: Uint8Array, view: DataView, at: number, size: number): void => {
+    this.handled++;
     if (this.ignoring || size < 4) return;
     const action = this.actions[view.getUint32(at, true)];
     if (!action) return;
-    try {
-      action(bytes, view, at, size);
-      if (this.printer.out.length > WRITE_BYTES) this.flush();
-    } catch (error) {
-      this.failure = error;
-      this.ending = true;
-      this.ignoring = true;
+    action(bytes, view, at, size);
+    if (this.printer.out.length > WRITE_BYTES) {
+      this.flush();
+      if (this.printer.out.length > WAIT_BYTES) this.deferred ??= this.breathe;
+    }
+    if (this.deferred) throw PAUSE;
+  };
+
+  /** Between two pieces of something long: writes, waits for what reads too slowly, and lets signals in. */
+  private readonly breathe = async (): Promise<void> => {
+    this.flush();
+    if (!this.writing) await new Promise((resolve) => setImmediate(resolve));
+    while (this.writing && this.printer.out.length > 0 && !this.isCutShort()) {
+      await Promise.race([this.writing, this.asked()]);
+      this.flush();
     }
   };
+
+  /** True when the end was asked for and things are still attached: they come off before a slow reader is waited for. */
+  private isCutShort(): boolean {
+    return this.ending && this.links.length > 0;
+  }
+
+  /** Resolves when the end is asked for while something is attached. */
+  private asked(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.links.length > 0) this.wake = resolve;
+    });
+  }
 
   private action(event: EventAction): Action {
     const { printer } = this;
@@ -261,7 +322,7 @@ export class TraceSession {
       (write: RecordWriter): Action =>
       (bytes, view, at) => {
         write(out, bytes, view, at);
-        if (perEvent) this.flush();
+        if (perEvent) this.deferred = this.breathe;
       };
     switch (event.kind) {
       case "printf":
@@ -279,14 +340,12 @@ export class TraceSession {
       case "system": {
         const write = printfWriter(event.format, event.fields, this.context);
         return (bytes, view, at) => {
-          this.flush();
-          // Fetched here and not imported: loading it would cost every run two milliseconds.
-          const { spawnSync } = process.getBuiltinModule("node:child_process");
-          const run = spawnSync("sh", ["-c", printer.formatted(write, bytes, view, at)], {
-            stdio: ["inherit", "pipe", "inherit"],
-            maxBuffer: 1 << 30,
-          });
-          printer.text("syscall", run.stdout ?? new Uint8Array(0));
+          if (performance.now() > this.commandsUntil) {
+            this.commandsSkipped++;
+            return;
+          }
+          const command = printer.formatted(write, bytes, view, at);
+          this.deferred = () => this.system(command);
         };
       }
       case "cat": {
@@ -295,11 +354,13 @@ export class TraceSession {
           const path = printer.formatted(write, bytes, view, at);
           const content = readStart(path, this.plan.config.maxCatBytes);
           if (content) printer.text("cat", content);
-          else printer.warning(`cat: ${path}: cannot be read`);
+          else printer.error(`failed to open file '${path}' (${whyUnreadable(path)})`);
         };
       }
       case "print-map":
-        return () => printer.map(this.plannedMap(event.map), this.kernelMap(event.map), event.top, event.div, true);
+        return () => {
+          this.deferred = () => this.printMap(this.plannedMap(event.map), event.top, event.div, true);
+        };
       case "print-map-entry":
         return (bytes, _view, at) => {
           const key = event.key
@@ -320,6 +381,41 @@ export class TraceSession {
           this.ignoring = true;
         };
     }
+  }
+
+  private async printMap(map: PlannedMap, top: number, div: number, explicit: boolean): Promise<void> {
+    for (const _ of this.printer.map(map, this.loaded.map(map.kernelMap), top, div, explicit)) await this.breathe();
+  }
+
+  /**
+   * Runs a command of `system` to its end; records wait meanwhile, as in bpftrace. What it leaves running in the background is not waited
+   * for. A signal that ends this run ends the command, too.
+   */
+  private async system(command: string): Promise<void> {
+    await this.settle();
+    // Fetched here and not imported: loading it would cost every run two milliseconds.
+    const { spawn } = process.getBuiltinModule("node:child_process");
+    const child = spawn("sh", ["-c", command], { stdio: ["inherit", "pipe", "inherit"] });
+    this.command = child;
+    const json = this.options.format === "json";
+    const pieces: Buffer[] = [];
+    child.stdout.on("data", (data: Buffer) => {
+      if (json) {
+        pieces.push(data);
+      } else {
+        this.printer.piece(data);
+        this.flush();
+      }
+    });
+    const problem = await new Promise<Error | undefined>((resolve) => {
+      child.once("error", resolve);
+      child.once("close", () => resolve(undefined));
+      child.once("exit", () => setTimeout(resolve, SYSTEM_REST_MS, undefined).unref());
+    });
+    this.command = undefined;
+    child.stdout.removeAllListeners("data").destroy();
+    if (problem) this.printer.warning(`system: ${command}: ${problem.message}`);
+    this.printer.text("syscall", json ? Buffer.concat(pieces) : new Uint8Array(0));
   }
 
   private plannedMap(name: string): PlannedMap {
@@ -357,34 +453,36 @@ export class TraceSession {
     this.lostSeen = total;
   }
 
-  private detach(): Promise<void> {
-    return this.options.kernel.detach(this.links.splice(0));
+  private async detach(): Promise<void> {
+    if (this.links.length > 0) await this.options.kernel.detach(this.links.splice(0));
   }
 
   /** What was recorded before the end was asked for is shown, unless exit() ended the run; then END runs, and maps are printed. */
-  private finish(): void {
-    this.drainAll();
+  private async finish(): Promise<void> {
+    this.commandsUntil = performance.now() + FINAL_COMMANDS_MS;
+    await this.drainAll();
     if (!this.options.dryRun) {
       this.ignoring = false;
       for (const probe of this.plan.probes) {
         if (probe.run.when === "end") this.loaded.program(probe.program).testRun();
       }
     }
-    this.drainAll();
+    await this.drainAll();
     this.reportLost();
+    if (this.commandsSkipped > 0) this.printer.warning(`${this.commandsSkipped} recorded system() calls were not run`);
     if (this.lostSeen > 0n) this.printer.totalLost(this.lostSeen);
     this.printer.end();
     if (this.plan.config.printMapsOnExit && !this.options.dryRun) {
       for (const map of this.plan.maps) {
-        this.printer.map(map, this.loaded.map(map.kernelMap), 0, 0, false);
-        if (this.printer.out.length > WRITE_BYTES) this.flush();
+        await this.printMap(map, 0, 0, false);
+        if (this.printer.out.length > WRITE_BYTES) await this.breathe();
       }
     }
-    this.flush();
+    await this.settle();
   }
 
-  private drainAll(): void {
-    for (let i = 0; i < FINAL_TURNS && this.turn() > 0; i++);
+  private async drainAll(): Promise<void> {
+    for (let i = 0; i < FINAL_TURNS && (await this.turn()) > 0; i++);
   }
 
   /** Writes at the end of a batch, unless the user wants full buffers. */
@@ -393,33 +491,70 @@ export class TraceSession {
     this.flush();
   }
 
+  /** Writes what is there: at once to files, else beside, when what was written before has arrived. Never waits. */
   private flush(): void {
+    if (this.writing) return;
     const { out, err } = this.printer;
-    if (out.length > 0) {
-      const bytes = out.view();
+    if (!this.output.mayBlock && !STDERR.mayBlock) {
+      // Cleared first: what fails to be written would fail again.
+      const text = out.view();
+      const complaints = err.view();
       out.clear();
-      this.output.write(bytes);
-    }
-    if (err.length > 0) {
-      const bytes = err.view();
       err.clear();
-      STDERR.write(bytes);
+      if (text.length > 0) this.output.write(text);
+      if (complaints.length > 0) STDERR.write(complaints);
+      return;
+    }
+    if (out.length === 0 && err.length === 0) return;
+    const text = out.take();
+    const complaints = err.take();
+    this.writing = this.writeAside(text, complaints)
+      .catch((error: unknown) => {
+        this.failure ??= error;
+        this.stop();
+      })
+      .finally(() => {
+        this.writing = undefined;
+        out.giveBack(text);
+        err.giveBack(complaints);
+      });
+  }
+
+  private async writeAside(text: Uint8Array, complaints: Uint8Array): Promise<void> {
+    if (text.length > 0) await this.output.writeAside(text);
+    if (complaints.length > 0) await STDERR.writeAside(complaints);
+  }
+
+  /** Resolves when all output is written. */
+  private async settle(): Promise<void> {
+    this.flush();
+    while (this.writing) {
+      await this.writing;
+      if (this.failure !== undefined) throw this.failure;
+      this.flush();
     }
   }
 
-  /** SIGINT and SIGTERM end the run, a second one at once; signals that the script probes run its programs. */
+  /** SIGINT, SIGTERM and SIGHUP end the run, a second one at once; signals that the script probes run its programs. */
   private catchSignals(): () => void {
     const handlers: [NodeJS.Signals, () => void][] = [];
     const on = (signal: NodeJS.Signals, handler: () => void): void => {
       process.on(signal, handler);
       handlers.push([signal, handler]);
     };
-    const end = (status: number) => (): void => {
-      if (this.ending) process.exit(status);
-      this.stop();
+    const end = (signal: NodeJS.Signals): void => {
+      // The terminal sends SIGINT to the command, too; the others reach only this process.
+      if (signal !== "SIGINT" || this.ending) this.command?.kill("SIGTERM");
+      if (!this.ending) {
+        this.stop();
+        return;
+      }
+      // As the signal itself ends a process: an orderly exit would wait for a write that nobody reads.
+      for (const [name, handler] of handlers) process.off(name, handler);
+      this.options.child?.stop();
+      process.kill(process.pid, signal);
     };
-    on("SIGINT", end(130));
-    on("SIGTERM", end(143));
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) on(signal, () => end(signal));
     for (const probe of this.plan.probes) {
       if (probe.run.when !== "signal") continue;
       const name = probe.run.signal.toUpperCase();
@@ -477,17 +612,30 @@ export function isAlive(pid: number): boolean {
   return stat === undefined || !/\) [ZX]/.test(new TextDecoder().decode(stat));
 }
 
+/** Why a file cannot be read, in errno's words. */
+function whyUnreadable(path: string): string {
+  try {
+    closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return "No such file or directory";
+    return code === "EACCES" ? "Permission denied" : (code ?? "it cannot be opened");
+  }
+  return "Is a directory";
+}
+
 /** At most `limit` bytes of a file; undefined when it cannot be read. */
 function readStart(path: string, limit: number): Uint8Array | undefined {
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    // Not blocking: a pipe without a writer, or a log that waits for its next line, would stop the run.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
     return undefined;
   }
+  const bytes = new Uint8Array(limit);
+  let used = 0;
   try {
-    const bytes = new Uint8Array(limit);
-    let used = 0;
     while (used < limit) {
       const count = readSync(fd, bytes, used, limit - used, null);
       if (count === 0) break;
@@ -495,7 +643,7 @@ function readStart(path: string, limit: number): Uint8Array | undefined {
     }
     return bytes.subarray(0, used);
   } catch {
-    return undefined;
+    return used > 0 ? bytes.subarray(0, used) : undefined;
   } finally {
     closeSync(fd);
   }

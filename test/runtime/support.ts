@@ -109,6 +109,7 @@ export function fakeMap(
     delete: () => false,
     entries: () => entries.map(({ key, value }) => ({ key: key.slice(), value: value.slice() })),
     keys: () => entries.map(({ key }) => key.slice()),
+    chunks: () => entries.map(({ key, value }) => ({ count: 1, keys: key.slice(), values: value.slice() })),
     clear: () => {},
     close: () => {},
     [Symbol.dispose]: () => {},

@@ -4,7 +4,7 @@ export type { LinuxKernelOptions } from "./linux.ts";
 export type { AlternativeHint } from "./attach.ts";
 export { LinuxLink } from "./link.ts";
 export { LinuxMap, userValueSize } from "./maps.ts";
-export type { EntryChunk } from "./maps.ts";
+export type { EntryChunk } from "../kernel.ts";
 export { LinuxObject } from "./load.ts";
 export { LinuxPerfBufferReader } from "./perfbuffer.ts";
 export type { PerfBufferOptions } from "./perfbuffer.ts";

@@ -5,7 +5,7 @@
 import { SkepError } from "../../base/index.ts";
 import { BpfCmd, MapFlags, MapType } from "../../isa/index.ts";
 import type { MapSpec } from "../../object/index.ts";
-import type { KernelMap } from "../kernel.ts";
+import type { EntryChunk, KernelMap } from "../kernel.ts";
 import { bpfFailure } from "./bpf.ts";
 import { MapBatchAttr, MapElemAttr } from "./bpf-attr.ts";
 import { Errno } from "./errno.ts";
@@ -53,13 +53,6 @@ const BATCH_BYTES = 4 << 20;
 /** Bytes of one value as user space sees it. */
 export function userValueSize(spec: MapSpec, possibleCpus: number): number {
   return perCpuTypes.has(spec.type) ? ((spec.valueSize + 7) & ~7) * possibleCpus : spec.valueSize;
-}
-
-/** Some entries, keys and values each back to back. */
-export interface EntryChunk {
-  readonly count: number;
-  readonly keys: Uint8Array;
-  readonly values: Uint8Array;
 }
 
 /** Buffer of the batch commands: resumption token, keys, values. */

@@ -1,45 +1,31 @@
-/**
- * Maps of a script as bpftrace prints them: entries are read from the kernel at once, per-CPU slots reduced, then sorted and written. Here
- * bigint is right: a map is printed once a second or at the end, and its sums may pass 2^53.
- */
-import { histBuckets, isAggregation, lhistBuckets, sizeOf, tupleOffsets } from "../../lang/bpftrace/types.ts";
+/** Maps of a script as bpftrace prints them, in text and JSON. */
+import { isAggregation, tupleOffsets } from "../../lang/bpftrace/types.ts";
 import type { Type } from "../../lang/bpftrace/types.ts";
 import type { PlannedMap } from "../../lang/bpftrace/plan.ts";
 import type { KernelMap } from "../../kernel/kernel.ts";
 import type { FormatContext } from "./context.ts";
 import { makeHistogram, writeHistogramJson, writeHistogramText } from "./histogram.ts";
-import { readBig } from "./integer.ts";
 import { jsonWriter, writeJsonInteger, writeJsonString, writeJsonText } from "./json.ts";
+import { EntryReader } from "./map-entries.ts";
+import type { Entry } from "./map-entries.ts";
 import { Sink } from "./sink.ts";
 import { textWriter } from "./text.ts";
 import type { ValueWriter } from "./text.ts";
 
-/** One entry after reduction. */
-interface Entry {
-  readonly key: Uint8Array;
-  readonly keyView: DataView;
-  /** The value's bytes: one slot of a per-CPU map stands for all in types that cannot be reduced. */
-  readonly value: Uint8Array;
-  readonly valueView: DataView;
-  /** Integers and aggregations: what is sorted by. */
-  readonly number: bigint;
-  /** avg and stats. */
-  readonly count: bigint;
-  readonly total: bigint;
-  readonly buckets: readonly bigint[];
-}
+/** A piece of a map's text is handed over when it has this many bytes. */
+const PIECE_BYTES = 1 << 18;
 
-const EMPTY = new Uint8Array(0);
-const NO_BUCKETS: readonly bigint[] = [];
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-const signedOf = (type: Type): boolean => "signed" in type && type.signed;
-
-function compareBig(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** What of a map is printed, and how. */
+export interface MapPrinting {
+  readonly json: boolean;
+  /** Keeps that many of the last; 0: all. */
+  readonly top: number;
+  /** Divides the numbers; 0: not given. */
+  readonly div: number;
+  /** Asked for by name: an empty scalar prints as zero, and not at all at the end of a run. */
+  readonly explicit: boolean;
+  /** Told when the map holds as many entries as it may. */
+  readonly onFull?: () => void;
 }
 
 /** How a map of the script is read and written. Make one a map; it holds no kernel resource. */
@@ -50,70 +36,91 @@ export class MapPrinter {
   private readonly textValue: ValueWriter;
   private readonly jsonValue: ValueWriter;
   private readonly scratch = new Sink(256);
+  private readonly reader: EntryReader;
+  private readonly kind: Type["kind"];
+  private readonly old: boolean;
 
   constructor(map: PlannedMap, context: FormatContext) {
     this.map = map;
     this.context = context;
+    this.reader = new EntryReader(map, context);
+    this.kind = map.value.kind;
+    this.old = context.compat === "0.17";
     this.textKey = map.key ? textWriter(map.key, context, "key") : null;
     this.textValue = textWriter(map.value, context);
     this.jsonValue = jsonWriter(map.value, context);
   }
 
-  /**
-   * Appends all entries as text. `top` keeps that many of the last, `div` divides the numbers; 0 means not given. An empty scalar prints as
-   * zero when it was asked for by name (`explicit`), and not at all at the end of a run.
-   */
+  /** Appends all entries. Yields after each piece of them, when the sink may be emptied and other work done. */
+  *pieces(sink: Sink, kernelMap: KernelMap, printing: MapPrinting): Generator<void> {
+    const entries = this.reader.read(kernelMap, printing.top, printing.explicit);
+    if (entries.isFull) printing.onFull?.();
+    const by = BigInt(printing.div || 1);
+    let from = sink.length;
+    const write = printing.json ? this.jsonEntry : this.textEntry;
+    if (printing.json) {
+      // Nothing for an empty map.
+      if (entries.length === 0) return;
+      this.openJson(sink);
+    }
+    for (let i = 0; i < entries.length; i++) {
+      write.call(this, sink, entries.at(i), i, by);
+      if (sink.length - from > PIECE_BYTES) {
+        yield;
+        from = sink.length;
+      }
+    }
+    if (printing.json) sink.text(this.map.key ? "}}}\n" : "}}\n");
+    else if (this.old) sink.text(this.kind === "avg" || this.kind === "stats" ? "\n\n" : "\n");
+  }
+
+  /** Appends all entries as text at once. */
   writeText(sink: Sink, kernelMap: KernelMap, top: number, div: number, explicit: boolean): void {
-    const { map } = this;
-    const old = this.context.compat === "0.17";
-    const kind = map.value.kind;
-    const entries = this.entries(kernelMap, top, explicit);
-    const by = BigInt(div || 1);
+    drain(this.pieces(sink, kernelMap, { json: false, top, div, explicit }));
+  }
+
+  /** Appends all entries as one line of JSON at once. */
+  writeJson(sink: Sink, kernelMap: KernelMap, top: number, div: number, explicit: boolean): void {
+    drain(this.pieces(sink, kernelMap, { json: true, top, div, explicit }));
+  }
+
+  private textEntry(sink: Sink, entry: Entry, index: number, by: bigint): void {
+    const { kind, map, old } = this;
     const bars = kind === "hist" || kind === "lhist";
     // Of these 0.17 puts nothing between two entries.
     const glued = old && (kind === "stack" || kind === "ksym" || kind === "usym" || kind === "inet");
-    entries.forEach((entry, i) => {
-      if (old && i > 0 && !glued) sink.byte(10);
-      sink.text(map.name);
-      if (map.key) {
-        sink.byte(91);
-        this.writeTextKey(sink, entry);
-        sink.byte(93);
-      }
-      sink.text(bars ? (old ? ": \n" : ":\n") : ": ");
-      this.writeTextValue(sink, entry, by);
-      if (!old) sink.byte(10);
-    });
-    if (old) sink.text(kind === "avg" || kind === "stats" ? "\n\n" : "\n");
+    if (old && index > 0 && !glued) sink.byte(10);
+    sink.text(map.name);
+    if (map.key) {
+      sink.byte(91);
+      this.writeTextKey(sink, entry);
+      sink.byte(93);
+    }
+    sink.text(bars ? (old ? ": \n" : ":\n") : ": ");
+    this.writeTextValue(sink, entry, by);
+    if (!old) sink.byte(10);
   }
 
-  /** Appends all entries as one line of JSON; nothing for an empty map. */
-  writeJson(sink: Sink, kernelMap: KernelMap, top: number, div: number, explicit: boolean): void {
-    const { map } = this;
-    const entries = this.entries(kernelMap, top, explicit);
-    if (entries.length === 0) return;
-    const kind = map.value.kind;
+  private openJson(sink: Sink): void {
+    const { kind, map } = this;
     const type = kind === "hist" || kind === "lhist" ? "hist" : kind === "avg" || kind === "stats" ? "stats" : "map";
     sink.text(`{"type": "${type}", "data": {`);
     writeJsonText(sink, map.name);
-    sink.text(": ");
-    const by = BigInt(div || 1);
-    if (map.key) sink.byte(0x7b);
-    entries.forEach((entry, i) => {
-      if (i > 0) sink.text(", ");
-      if (map.key) {
-        this.writeJsonKey(sink, entry);
-        sink.text(": ");
-      }
-      this.writeJsonValue(sink, entry, by);
-    });
-    if (map.key) sink.byte(0x7d);
-    sink.text("}}\n");
+    sink.text(map.key ? ": {" : ": ");
+  }
+
+  private jsonEntry(sink: Sink, entry: Entry, index: number, by: bigint): void {
+    if (index > 0) sink.text(", ");
+    if (this.map.key) {
+      this.writeJsonKey(sink, entry);
+      sink.text(": ");
+    }
+    this.writeJsonValue(sink, entry, by);
   }
 
   /** Appends the value of one entry, as `print(@map[key])` does, with a line break. Undefined key: the scalar. */
   writeEntry(sink: Sink, kernelMap: KernelMap, key: Uint8Array | undefined, json: boolean): void {
-    const entry = this.lookup(kernelMap, key);
+    const entry = this.reader.lookup(kernelMap, key);
     if (json) {
       sink.text('{"type": "value", "data": ');
       this.writeJsonValue(sink, entry, 1n);
@@ -124,177 +131,9 @@ export class MapPrinter {
     }
   }
 
-  /** Sorted entries of the map, the last `top` of them. */
-  private entries(kernelMap: KernelMap, top: number, explicit: boolean): Entry[] {
-    const { map } = this;
-    let entries: Entry[];
-    if (map.layout === "scalar") {
-      const entry = this.lookup(kernelMap, undefined);
-      entries = explicit || this.isPresent(entry) ? [entry] : [];
-      // 0.17 keeps scalars in hashes: what was never assigned has no entry.
-      if (this.context.compat === "0.17" && !this.isPresent(entry)) entries = [];
-    } else if (map.layout === "buckets") {
-      const entry = this.lookup(kernelMap, undefined);
-      entries = entry.buckets.some((count) => count !== 0n) ? [entry] : [];
-    } else if (map.layout === "bucketed") {
-      entries = this.bucketedEntries(kernelMap);
-    } else {
-      entries = kernelMap.entries().map(({ key, value }) => this.reduce(key, value));
-    }
-    this.sort(entries);
-    // 0.17 prints all entries of stats, whatever `top` says.
-    if (this.context.compat === "0.17" && map.value.kind === "stats") return entries;
-    return top > 0 && entries.length > top ? entries.slice(entries.length - top) : entries;
-  }
-
-  private isPresent(entry: Entry): boolean {
-    const { presentOffset } = this.map;
-    if (presentOffset === null) return entry.value.some((byte) => byte !== 0);
-    const slot = this.slotSize(entry.value.length);
-    for (let at = presentOffset; at < entry.value.length; at += slot) if (entry.value[at] !== 0) return true;
-    return false;
-  }
-
-  private slotSize(userValueSize: number): number {
-    return this.map.perCpu ? userValueSize / this.context.possibleCpus : userValueSize;
-  }
-
-  private lookup(kernelMap: KernelMap, key: Uint8Array | undefined): Entry {
-    if (this.map.layout === "bucketed" && key) {
-      const wanted = this.bucketedEntries(kernelMap).find((entry) => sameBytes(entry.key, key));
-      return wanted ?? { ...this.reduce(key, EMPTY), buckets: NO_BUCKETS };
-    }
-    const value = kernelMap.lookup(key ?? new Uint8Array(kernelMap.spec.keySize));
-    return this.reduce(key ?? EMPTY, value ?? new Uint8Array(kernelMap.userValueSize));
-  }
-
-  /** Puts the slots of a per-CPU value together. */
-  private reduce(key: Uint8Array, value: Uint8Array): Entry {
-    const type = this.map.value;
-    const view = viewOf(value);
-    const slot = this.slotSize(value.length);
-    let number = 0n;
-    let count = 0n;
-    let total = 0n;
-    let buckets = NO_BUCKETS;
-    if (value.length > 0) {
-      switch (type.kind) {
-        case "int":
-        case "bool":
-        case "count":
-        case "sum":
-          for (let at = 0; at < value.length; at += slot) number += readBig(type, view, at);
-          break;
-        case "min":
-        case "max": {
-          let isSet = false;
-          for (let at = 0; at < value.length; at += slot) {
-            if (view.getBigUint64(at + 8, true) === 0n) continue;
-            const candidate = readBig(type, view, at);
-            if (!isSet || (type.kind === "max" ? candidate > number : candidate < number)) number = candidate;
-            isSet = true;
-          }
-          break;
-        }
-        case "avg":
-        case "stats":
-          for (let at = 0; at < value.length; at += slot) {
-            count += view.getBigUint64(at, true);
-            total += type.signed ? view.getBigInt64(at + 8, true) : view.getBigUint64(at + 8, true);
-          }
-          total = type.signed ? BigInt.asIntN(64, total) : BigInt.asUintN(64, total);
-          number = count === 0n ? 0n : total / count;
-          break;
-        case "hist":
-        case "lhist": {
-          const sums = this.emptyBuckets();
-          for (let at = 0; at < value.length; at += slot) {
-            for (let i = 0; i < sums.length && (i + 1) * 8 <= slot; i++)
-              sums[i]! += view.getBigUint64(at + i * 8, true);
-          }
-          buckets = sums;
-          break;
-        }
-        default:
-          break;
-      }
-    }
-    if (type.kind === "sum" || type.kind === "int" || type.kind === "count") {
-      const bits = type.kind === "int" ? type.size * 8 : 64;
-      number = signedOf(type) ? BigInt.asIntN(bits, number) : BigInt.asUintN(bits, number);
-    }
-    return { key, keyView: viewOf(key), value, valueView: view, number, count, total, buckets };
-  }
-
-  private emptyBuckets(): bigint[] {
-    return Array.from({ length: this.bucketCount() }, () => 0n);
-  }
-
-  private bucketCount(): number {
-    const type = this.map.value;
-    if (type.kind === "hist") return histBuckets(type.bits);
-    if (type.kind === "lhist") return lhistBuckets(type.min, type.max, type.step);
-    return 0;
-  }
-
-  /** Groups (key, bucket) entries of keyed histograms by key. */
-  private bucketedEntries(kernelMap: KernelMap): Entry[] {
-    const size = this.map.key ? sizeOf(this.map.key) : 0;
-    const groups = new Map<string, { key: Uint8Array; buckets: bigint[] }>();
-    for (const { key, value } of kernelMap.entries()) {
-      const name = latin1(key, size);
-      let group = groups.get(name);
-      if (!group) {
-        group = { key: key.subarray(0, size), buckets: this.emptyBuckets() };
-        groups.set(name, group);
-      }
-      const bucket = Number(viewOf(key).getBigUint64(key.length - 8, true));
-      if (bucket >= group.buckets.length) continue;
-      const view = viewOf(value);
-      const slot = this.slotSize(value.length);
-      let sum = 0n;
-      for (let at = 0; at < value.length; at += slot) sum += view.getBigUint64(at, true);
-      group.buckets[bucket] = sum;
-    }
-    return [...groups.values()].map(({ key, buckets }) => ({
-      key,
-      keyView: viewOf(key),
-      value: EMPTY,
-      valueView: viewOf(EMPTY),
-      number: buckets.reduce((sum, count) => sum + count, 0n),
-      count: 0n,
-      total: 0n,
-      buckets,
-    }));
-  }
-
-  private sort(entries: Entry[]): void {
-    if (entries.length < 2) return;
-    const type = this.map.value;
-    // Ties of the number follow the key, so that two runs print alike.
-    const byKey = this.map.key ? keyOrder(this.map.key, 0) : () => 0;
-    switch (type.kind) {
-      case "min":
-      case "max":
-        entries.sort((a, b) => compareBig(BigInt.asUintN(64, a.number), BigInt.asUintN(64, b.number)) || byKey(a, b));
-        break;
-      case "int":
-      case "count":
-      case "sum":
-      case "avg":
-      case "stats":
-      case "hist":
-      case "lhist":
-        entries.sort((a, b) => compareBig(a.number, b.number) || byKey(a, b));
-        break;
-      default:
-        entries.sort(byKey);
-    }
-  }
-
   private writeTextKey(sink: Sink, entry: Entry): void {
     const start = sink.length;
-    this.textKey!(sink, entry.key, entry.keyView, 0);
+    this.textKey!(sink, entry.keys, entry.keysView, entry.keyAt);
     // Parts of a key stand without the parentheses of the tuple that they are; so does any text in parentheses.
     if (
       sink.length - start >= 2 &&
@@ -316,10 +155,10 @@ export class MapPrinter {
       const { offsets } = tupleOffsets(key.items);
       key.items.forEach((item, i) => {
         if (i > 0) scratch.byte(44);
-        this.compactWriter(item)(scratch, entry.key, entry.keyView, offsets[i]!);
+        this.compactWriter(item)(scratch, entry.keys, entry.keysView, entry.keyAt + offsets[i]!);
       });
     } else {
-      this.compactWriter(key)(scratch, entry.key, entry.keyView, 0);
+      this.compactWriter(key)(scratch, entry.keys, entry.keysView, entry.keyAt);
     }
     writeJsonString(sink, scratch.bytes, 0, scratch.length);
   }
@@ -387,7 +226,7 @@ export class MapPrinter {
         sink.text(String(this.divided(entry.number, by)));
         return;
     }
-    this.textValue(sink, entry.value, entry.valueView, 0);
+    this.textValue(sink, entry.values, entry.valuesView, entry.valueAt);
   }
 
   private writeJsonValue(sink: Sink, entry: Entry, by: bigint): void {
@@ -417,60 +256,10 @@ export class MapPrinter {
         integer(this.divided(entry.number, by));
         return;
     }
-    this.jsonValue(sink, entry.value, entry.valueView, 0);
+    this.jsonValue(sink, entry.values, entry.valuesView, entry.valueAt);
   }
 }
 
-function latin1(bytes: Uint8Array, size: number): string {
-  let out = "";
-  for (let i = 0; i < size; i++) out += String.fromCharCode(bytes[i]!);
-  return out;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-type KeyOrder = (a: Entry, b: Entry) => number;
-
-/** Integers as signed, strings by bytes, tuples from left to right; anything else keeps the kernel's order, as in bpftrace. */
-function keyOrder(type: Type, at: number): KeyOrder {
-  switch (type.kind) {
-    case "int":
-      switch (type.size) {
-        case 1:
-          return (a, b) => a.keyView.getInt8(at) - b.keyView.getInt8(at);
-        case 2:
-          return (a, b) => a.keyView.getInt16(at, true) - b.keyView.getInt16(at, true);
-        case 4:
-          return (a, b) => a.keyView.getInt32(at, true) - b.keyView.getInt32(at, true);
-        default:
-          return (a, b) => compareBig(a.keyView.getBigInt64(at, true), b.keyView.getBigInt64(at, true));
-      }
-    case "string": {
-      const { size } = type;
-      return (a, b) => {
-        for (let i = at; i < at + size; i++) {
-          const difference = a.key[i]! - b.key[i]!;
-          if (difference !== 0 || a.key[i] === 0) return difference;
-        }
-        return 0;
-      };
-    }
-    case "tuple": {
-      const { offsets } = tupleOffsets(type.items);
-      const orders = type.items.map((item, i) => keyOrder(item, at + offsets[i]!));
-      return (a, b) => {
-        for (const order of orders) {
-          const difference = order(a, b);
-          if (difference !== 0) return difference;
-        }
-        return 0;
-      };
-    }
-    default:
-      return () => 0;
-  }
+function drain(pieces: Generator<void>): void {
+  while (!pieces.next().done);
 }

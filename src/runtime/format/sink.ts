@@ -15,6 +15,7 @@ export class Sink {
   /** Number of bytes that are there. */
   length = 0;
   private readonly digits = new Uint8Array(24);
+  private spare: Uint8Array | undefined;
 
   constructor(initialSize: number = 1 << 16) {
     this.bytes = new Uint8Array(initialSize);
@@ -183,6 +184,20 @@ export class Sink {
 
   clear(): void {
     this.length = 0;
+  }
+
+  /** Hands over what is there and starts anew in other memory: what was handed over stays as it is. */
+  take(): Uint8Array {
+    const taken = this.view();
+    this.bytes = this.spare ?? new Uint8Array(this.bytes.length);
+    this.spare = undefined;
+    this.length = 0;
+    return taken;
+  }
+
+  /** Gives back what {@link take} handed over, so that its memory serves again. */
+  giveBack(taken: Uint8Array): void {
+    this.spare = new Uint8Array(taken.buffer);
   }
 
   private nineDigits(value: number): void {
