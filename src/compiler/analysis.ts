@@ -1,9 +1,63 @@
 /** What passes ask about a function: predecessors, orders, dominance, loops, users. Computed on demand, never stored in the IR. */
 import { successors } from "./ir.ts";
-import type { Block, Func, Inst, Value } from "./ir.ts";
+import type { Block, Func, Inst, Terminator, Value } from "./ir.ts";
+
+/** What follows from the edges of a function alone, kept as long as they stay as they are. */
+interface Shape {
+  readonly blocks: readonly Block[];
+  /** Both ways out of each block of `blocks`; null where there is none. */
+  readonly targets: readonly (Block | null)[];
+  preds: Predecessors | null;
+  order: readonly Block[] | null;
+  doms: Dominators | null;
+}
+
+/** The predecessors of every block. */
+export type Predecessors = ReadonlyMap<Block, readonly Block[]>;
+
+const shapes = new WeakMap<Func, Shape>();
+
+function firstTarget(t: Terminator | null): Block | null {
+  return t?.kind === "jump" ? t.target : t?.kind === "branch" ? t.then : t?.kind === "maygoto" ? t.body : null;
+}
+
+function secondTarget(t: Terminator | null): Block | null {
+  return t?.kind === "branch" ? t.else : t?.kind === "maygoto" ? t.exit : null;
+}
+
+function shapeOf(func: Func): Shape {
+  const known = shapes.get(func);
+  const { blocks } = func;
+  if (known && known.blocks.length === blocks.length) {
+    let same = true;
+    for (let i = 0; same && i < blocks.length; i++) {
+      const t = blocks[i]!.terminator;
+      same =
+        known.blocks[i] === blocks[i] &&
+        known.targets[2 * i] === firstTarget(t) &&
+        known.targets[2 * i + 1] === secondTarget(t);
+    }
+    if (same) return known;
+  }
+  const targets: (Block | null)[] = [];
+  for (const { terminator } of blocks) targets.push(firstTarget(terminator), secondTarget(terminator));
+  const shape: Shape = { blocks: [...blocks], targets, preds: null, order: null, doms: null };
+  shapes.set(func, shape);
+  return shape;
+}
 
 /** Predecessors of every block, each once, in layout order of the predecessor. */
-export function predecessors(func: Func): Map<Block, Block[]> {
+export function predecessors(func: Func): Predecessors {
+  const shape = shapeOf(func);
+  return (shape.preds ??= findPredecessors(func));
+}
+
+/** The same, for those who change edges and keep it up to date. */
+export function editablePredecessors(func: Func): Map<Block, Block[]> {
+  return findPredecessors(func);
+}
+
+function findPredecessors(func: Func): Map<Block, Block[]> {
   const preds = new Map<Block, Block[]>(func.blocks.map((b) => [b, []]));
   for (const block of func.blocks) {
     for (const next of successors(block.terminator)) {
@@ -16,7 +70,12 @@ export function predecessors(func: Func): Map<Block, Block[]> {
 }
 
 /** Reachable blocks, every block before its successors except along back edges. */
-export function reversePostorder(func: Func): Block[] {
+export function reversePostorder(func: Func): readonly Block[] {
+  const shape = shapeOf(func);
+  return (shape.order ??= findOrder(func));
+}
+
+function findOrder(func: Func): Block[] {
   const seen = new Set<Block>();
   const order: Block[] = [];
   const entry = func.blocks[0];
@@ -26,7 +85,7 @@ export function reversePostorder(func: Func): Block[] {
   const enter = (block: Block): void => {
     seen.add(block);
     // The `then` side is visited last, so that it follows its branch in the order.
-    stack.push({ block, next: successors(block.terminator).toReversed(), at: 0 });
+    stack.push({ block, next: successors(block.terminator).reverse(), at: 0 });
   };
   enter(entry);
   while (stack.length > 0) {
@@ -37,7 +96,7 @@ export function reversePostorder(func: Func): Block[] {
       stack.pop();
     } else if (!seen.has(next)) enter(next);
   }
-  return order.toReversed();
+  return order.reverse();
 }
 
 /** The dominator tree of the reachable blocks. */
@@ -55,6 +114,11 @@ export interface Dominators {
 
 /** Dominators by the iteration of Cooper, Harvey and Kennedy over reverse postorder. */
 export function dominators(func: Func): Dominators {
+  const shape = shapeOf(func);
+  return (shape.doms ??= findDominators(func));
+}
+
+function findDominators(func: Func): Dominators {
   const order = reversePostorder(func);
   const index = new Map(order.map((b, i) => [b, i]));
   const preds = predecessors(func);
@@ -167,22 +231,28 @@ export interface Users {
   /** Instructions that take it as an operand, one entry a use. */
   readonly insts: Inst[];
   /** Uses by terminators. */
-  terminators: Block[];
+  terminators: readonly Block[];
 }
+
+const NO_BLOCKS: readonly Block[] = [];
 
 /** Users of every instruction. Instructions that nobody uses have no entry. */
 export function usersOf(func: Func): Map<Inst, Users> {
   const users = new Map<Inst, Users>();
-  const at = (value: Value): Users | null => {
-    if (value.kind !== "inst") return null;
-    let u = users.get(value);
-    if (!u) users.set(value, (u = { insts: [], terminators: [] }));
-    return u;
-  };
   for (const block of func.blocks) {
-    for (const inst of block.insts) for (const arg of inst.args) at(arg)?.insts.push(inst);
+    for (const inst of block.insts) {
+      for (const arg of inst.args) {
+        if (arg.kind !== "inst") continue;
+        const known = users.get(arg);
+        if (known) known.insts.push(inst);
+        else users.set(arg, { insts: [inst], terminators: NO_BLOCKS });
+      }
+    }
     const value = terminatorValue(block);
-    if (value) at(value)?.terminators.push(block);
+    if (value?.kind !== "inst") continue;
+    const known = users.get(value);
+    if (known) known.terminators = [...known.terminators, block];
+    else users.set(value, { insts: [], terminators: [block] });
   }
   return users;
 }

@@ -8,6 +8,7 @@ import { cloneModule } from "./clone.ts";
 import { generateFunction } from "./codegen/generate.ts";
 import type { GeneratedFunction } from "./codegen/generate.ts";
 import { STACK_LIMIT } from "./codegen/frame.ts";
+import { LimitError, placeLimit } from "./limits.ts";
 import type { Func, Inst, IrType, Module, Position } from "./ir.ts";
 import { allocaConflicts } from "./passes/lifetimes.ts";
 import { moveToScratch, ScratchMap } from "./passes/scratch.ts";
@@ -53,13 +54,22 @@ export function compileModule(module: Module, options: CompileOptions = {}): Bpf
   checkModule(module);
   const work = prepareModule(module, options);
   const scratch = new ScratchMap(work);
-  const generated = generateAll(work, target, scratch, options.scratch === true);
+  const generated = inPlace(work, () => generateAll(work, target, scratch, options.scratch === true));
   scratch.finish();
 
   const btf = options.btf ?? new BtfBuilder();
   const linker = new Linker(work, generated, btf);
   const programs = work.funcs.filter((f) => f.role === "entry").map((f) => linker.link(f));
   return { license: work.license, programs, maps: work.maps, btf: btf.finish() };
+}
+
+/** Names the place of what exceeds a limit. */
+function inPlace<T>(module: Module, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof LimitError ? placeLimit(error, module) : error;
+  }
 }
 
 /** Optimised and lowered IR of a copy of the module: what the code generator sees. */
@@ -162,18 +172,18 @@ function stackError(
   chain: { bytes: number; names: string[] },
   generated: ReadonlyMap<string, GeneratedFunction>,
   moved: boolean,
-): SkepError {
+): LimitError {
   const variables = chain.names
     .flatMap((name) => [...generated.get(name)!.variables])
     .toSorted((a, b) => b.size - a.size)
     .slice(0, 3)
     .map((v) => `${v.name} (${v.size} bytes)`);
-  const where = chain.names.length > 1 ? `functions ${chain.names.join(" -> ")}` : `function ${entry.name}`;
-  const hint = moved ? "" : " (use smaller strings or fewer variables, or allow scratch memory)";
-  return new SkepError(
+  const where = chain.names.length > 1 ? `functions ${chain.names.join(" -> ")} use` : `function ${entry.name} uses`;
+  const hint = moved ? "split the probe in two" : "use smaller strings or fewer variables, or allow scratch memory";
+  return new LimitError(
+    entry.position,
+    `${where} ${chain.bytes} bytes of stack, the kernel gives a program ${STACK_LIMIT}: the largest are ${variables.join(", ")}; ${hint}`,
     "stack",
-    `${where}: ${chain.bytes} bytes of stack, a program has ${STACK_LIMIT}: the largest are ${variables.join(", ")}${hint}`,
-    { exitStatus: 2 },
   );
 }
 

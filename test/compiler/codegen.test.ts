@@ -136,7 +136,7 @@ describe("code generation", () => {
       }
       `);
     expect(() => compileModule(module, { target: NEW })).toThrow(
-      "function f: 600 bytes of stack, a program has 512: the largest are path (400 bytes), name (200 bytes)",
+      "function f uses 600 bytes of stack, the kernel gives a program 512: the largest are path (400 bytes), name (200 bytes)",
     );
     const object = compileModule(module, { target: NEW, scratch: true });
     expect(object.maps.at(-1)).toMatchObject({ name: "skep_scratch", valueSize: 400, maxEntries: 1 });

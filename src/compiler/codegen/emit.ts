@@ -1,7 +1,9 @@
 /** Machine code to bytes of one function: jumps resolved, calls and symbols left for the linker in compile.ts. */
-import { ByteWriter, SkepError } from "../../base/index.ts";
+import { ByteWriter } from "../../base/index.ts";
 import type { Position } from "../ir.ts";
 import type { KernelTarget } from "../target.ts";
+import { LimitError } from "../limits.ts";
+import { weightOf } from "./layout.ts";
 import { Bpf, Jump } from "./machine.ts";
 import type { MBlock, MFunc, MInst, MTerm, Symbol } from "./machine.ts";
 
@@ -28,6 +30,9 @@ const OPPOSITE: Record<number, number> = {
   [Jump.SLT]: Jump.SGE,
 };
 
+/** How far a jump with an offset of 16 bits goes. */
+const REACH = 0x7fff;
+
 /** One piece of a block's end. */
 interface JumpInst {
   code: number;
@@ -42,38 +47,47 @@ interface JumpInst {
 /** Emits a function whose blocks are in layout order and whose frame has its offsets. */
 export function emitFunction(func: MFunc, target: KernelTarget): EmittedFunction {
   const plans = func.blocks.map((b, i) => ({ block: b, jumps: planEnd(b.term, func.blocks[i + 1] ?? null, target) }));
+  lengthenJumps(plans, target);
   const start = new Map<MBlock, number>();
-  const sizeOf = (j: JumpInst): number => (j.far && j.code !== Bpf.JA ? 2 : 1);
-  for (let moved = true; moved;) {
-    moved = false;
-    let at = 0;
-    for (const { block, jumps } of plans) {
-      start.set(block, at);
-      for (const inst of block.insts) at += inst.code === Bpf.LD_IMM64 ? 2 : 1;
-      for (const j of jumps) at += sizeOf(j);
-    }
-    at = 0;
-    for (const { block, jumps } of plans) {
-      at = start.get(block)!;
-      for (const inst of block.insts) at += inst.code === Bpf.LD_IMM64 ? 2 : 1;
-      for (const j of jumps) {
-        at += sizeOf(j);
-        if (!j.target || j.far) continue;
-        const distance = start.get(j.target)! - at;
-        if (distance >= -0x8000 && distance <= 0x7fff) continue;
-        if (target.cpu !== "v4") {
-          throw new SkepError(
-            "compiler",
-            `function ${func.name}: ${at} instructions: a jump does not reach its target (kernels before 6.6 hold 32,767 instructions between the two; split the probe)`,
-            { exitStatus: 3 },
-          );
-        }
-        j.far = true;
-        moved = true;
-      }
-    }
+  let at = 0;
+  for (const { block, jumps } of plans) {
+    start.set(block, at);
+    for (const inst of block.insts) at += inst.code === Bpf.LD_IMM64 ? 2 : 1;
+    for (const j of jumps) at += lengthOf(j);
   }
   return write(func, plans, start);
+}
+
+/** Finds jumps that would not reach once the kernel has put its own instructions in, and makes them long. */
+function lengthenJumps(plans: readonly { block: MBlock; jumps: JumpInst[] }[], target: KernelTarget): void {
+  const start = new Map<MBlock, number>();
+  const ends: number[] = [];
+  let at = 0;
+  for (const { block, jumps } of plans) {
+    start.set(block, at);
+    at += weightOf(block);
+    for (const j of jumps) at += j.code === Bpf.MAY_GOTO ? 12 : 3;
+    ends.push(at);
+  }
+  if (at <= REACH) return;
+  plans.forEach(({ block, jumps }, i) => {
+    for (const j of jumps) {
+      if (!j.target || Math.abs(start.get(j.target)! - ends[i]!) <= REACH) continue;
+      if (target.cpu !== "v4") {
+        throw new LimitError(
+          block.position,
+          "this is too long for one jump: kernels before Linux 6.6 jump over at most 32,767 instructions; split the block, or the probe, in two",
+        );
+      }
+      j.far = true;
+    }
+  });
+}
+
+/** Instructions that a jump takes; a long one counts room for its detour. */
+function lengthOf(j: JumpInst): number {
+  if (!j.far || j.code === Bpf.JA) return 1;
+  return j.code === Bpf.MAY_GOTO || OPPOSITE[j.code & 0xf0] === undefined ? 3 : 2;
 }
 
 function planEnd(term: MTerm, next: MBlock | null, target: KernelTarget): JumpInst[] {
@@ -152,17 +166,13 @@ function write(
       else if (j.code === Bpf.JA) slot(Bpf.JA32, 0, 0, 0, start.get(j.target)! - here - 1);
       else {
         const opposite = OPPOSITE[j.code & 0xf0];
-        if (j.code === Bpf.MAY_GOTO || opposite === undefined) {
-          throw new SkepError(
-            "compiler",
-            `function ${func.name}: loop or bit test spans more than 32,767 instructions`,
-            {
-              exitStatus: 2,
-            },
-          );
+        if (j.code !== Bpf.MAY_GOTO && opposite !== undefined) slot((j.code & 0x0f) | opposite, j.dst, j.src, 1, j.imm);
+        else {
+          // What has no opposite jumps to the long jump, and the other way goes round it.
+          slot(j.code, j.dst, j.src, 1, j.imm);
+          slot(Bpf.JA, 0, 0, 1, 0);
         }
-        slot((j.code & 0x0f) | opposite, j.dst, j.src, 1, j.imm);
-        slot(Bpf.JA32, 0, 0, 0, start.get(j.target)! - here - 2);
+        slot(Bpf.JA32, 0, 0, 0, start.get(j.target)! - out.length / 8 - 1);
       }
     }
   }

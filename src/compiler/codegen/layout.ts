@@ -1,5 +1,5 @@
 /** The order of machine blocks: empty ones vanish, straight lines become one block, likely successors follow their branch. */
-import { Bpf, Jump, mSuccessors } from "./machine.ts";
+import { Alu, Bpf, Jump, mSuccessors } from "./machine.ts";
 import type { MBlock, MFunc, MInst, MTerm } from "./machine.ts";
 
 function retargetAll(term: MTerm, map: (b: MBlock) => MBlock): void {
@@ -36,7 +36,7 @@ export function layOut(func: MFunc): void {
   splitConstantReturns(func);
   mergeEqualEnds(func);
   simplify(func);
-  func.blocks = place(func);
+  func.blocks = new Placement(func).run();
 }
 
 function simplify(func: MFunc): void {
@@ -126,36 +126,115 @@ function isConstantMove(i: MInst): boolean {
   return ((i.code & 0xf7) === 0xb4 || (i.code & 0xf7) === 0xb7) && (i.code & Bpf.X) === 0;
 }
 
-function place(func: MFunc): MBlock[] {
-  const out: MBlock[] = [];
-  const placed = new Set<MBlock>();
-  const pending: MBlock[] = [func.blocks[0]!];
-  const indegree = predecessorCounts(func.blocks);
-  for (;;) {
-    let b = pending.pop();
-    if (!b) break;
-    while (b && !placed.has(b)) {
-      placed.add(b);
-      out.push(b);
-      const t: MTerm = b.term;
-      let next: MBlock | undefined;
-      if (t.kind === "jump") {
-        // A block that many jump to waits for the last of them, so that one of the others falls into it.
-        next = t.target;
-      } else if (t.kind === "cond") {
-        const preferThen: boolean = t.likely === "then" || (t.likely !== "else" && prefersThen(t, placed, indegree));
-        next = preferThen ? t.then : t.else;
-        const other: MBlock = preferThen ? t.else : t.then;
-        if (placed.has(next)) next = other;
-        else pending.push(other);
-      } else if (t.kind === "maygoto") {
-        next = t.body;
-        pending.push(t.exit);
-      }
-      b = next && !placed.has(next) ? next : undefined;
+/** Side ways collect until this much code lies between them and where they begin; then they are put in, so that jumps reach them. */
+const SIDE_WAYS_EVERY = 6000;
+/** A side way is put in when it comes back within so much code; longer ones wait for their place behind. */
+const SHORT_SIDE_WAY = 200;
+
+/** The order of blocks: each is followed by where it most likely goes, what is unlikely comes behind. */
+class Placement {
+  private readonly func: MFunc;
+  private readonly out: MBlock[] = [];
+  private readonly placed = new Set<MBlock>();
+  private readonly pending: MBlock[] = [];
+  private readonly indegree: ReadonlyMap<MBlock, number>;
+  /** Code since side ways were put in last, and the first block of it. */
+  private size = 0;
+  private since = 0;
+
+  constructor(func: MFunc) {
+    this.func = func;
+    this.indegree = predecessorCounts(func.blocks);
+  }
+
+  run(): MBlock[] {
+    this.pending.push(this.func.blocks[0]!);
+    for (let b = this.pending.pop(); b; b = this.pending.pop()) this.follow(b);
+    return this.out;
+  }
+
+  private follow(start: MBlock): void {
+    for (let b: MBlock | undefined = start; b && !this.placed.has(b); b = this.next(b)) {
+      if (this.size > SIDE_WAYS_EVERY) this.putSideWays(b);
+      this.put(b);
     }
   }
-  return out;
+
+  private put(b: MBlock): void {
+    this.placed.add(b);
+    this.out.push(b);
+    this.size += weightOf(b);
+  }
+
+  /** The block to fall into; the other way waits. */
+  private next(b: MBlock): MBlock | undefined {
+    const t: MTerm = b.term;
+    switch (t.kind) {
+      case "jump":
+        return t.target;
+      case "cond": {
+        const preferThen = t.likely === "then" || (t.likely !== "else" && prefersThen(t, this.placed, this.indegree));
+        const [next, other] = preferThen ? [t.then, t.else] : [t.else, t.then];
+        if (this.placed.has(next)) return other;
+        this.pending.push(other);
+        return next;
+      }
+      case "maygoto":
+        this.pending.push(t.exit);
+        return t.body;
+      default:
+        return undefined;
+    }
+  }
+
+  /** Puts the short ways that wait, except into `coming`, behind what is placed. Ends of the program are copied: more will go to them. */
+  private putSideWays(coming: MBlock): void {
+    const waiting = this.pending.splice(0);
+    for (const b of waiting) {
+      if (this.placed.has(b)) continue;
+      const way = b === coming ? null : this.shortWay(b, coming);
+      if (!way) this.pending.push(b);
+      else if (way.length === 1 && b.term.kind === "exit") {
+        const copy: MBlock = { ...b, insts: b.insts.map((i) => ({ ...i })), term: { ...b.term } };
+        for (const from of this.out.slice(this.since)) retargetAll(from.term, (t) => (t === b ? copy : t));
+        this.put(copy);
+        this.pending.push(b);
+      } else for (const x of way) this.put(x);
+    }
+    this.size = 0;
+    this.since = this.out.length;
+  }
+
+  /** The blocks of a way from `start` to the end of the program or to what is placed; null when it branches or is long. */
+  private shortWay(start: MBlock, coming: MBlock): MBlock[] | null {
+    const way: MBlock[] = [];
+    let size = 0;
+    for (let b = start; ;) {
+      way.push(b);
+      size += weightOf(b);
+      if (size > SHORT_SIDE_WAY) return null;
+      if (b.term.kind === "exit") return way;
+      if (b.term.kind !== "jump") return null;
+      b = b.term.target;
+      if (b === coming || this.placed.has(b)) return way;
+    }
+  }
+}
+
+/** Instructions that a block may become: the kernel replaces calls of helpers and divisions by several of its own. */
+export function weightOf(b: MBlock): number {
+  let weight = 2;
+  for (const inst of b.insts) weight += weightOfInst(inst);
+  return weight;
+}
+
+/** The same for one instruction. */
+export function weightOfInst(inst: MInst): number {
+  if (inst.code === Bpf.CALL) return 12;
+  const cls = inst.code & 7;
+  const op = inst.code & 0xf0;
+  if ((cls === Bpf.ALU || cls === Bpf.ALU64) && (op === Alu.DIV || op === Alu.MOD)) return 6;
+  return cls === Bpf.LDX ? 3 : cls === Bpf.LD ? 2 : 1;
 }
 
 /** Which side to fall into when nothing is known: not the one that ends the program, and not the join of the two. */

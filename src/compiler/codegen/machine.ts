@@ -175,6 +175,13 @@ const NO_REGS: readonly Reg[] = [];
 const CALL_CLOBBERS: readonly Reg[] = [0, 1, 2, 3, 4, 5];
 const ARGS: readonly (readonly Reg[])[] = [[], [1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5]];
 
+/** Lists of one register, made once: they are asked for over and over. */
+const SINGLE: (readonly Reg[])[] = [];
+
+function only(r: Reg): readonly Reg[] {
+  return (SINGLE[r] ??= [r]);
+}
+
 /** Registers that an instruction writes; a call writes r0 to r5. */
 export function defsOf(inst: MInst): readonly Reg[] {
   switch (inst.code & 7) {
@@ -182,10 +189,10 @@ export function defsOf(inst: MInst): readonly Reg[] {
     case Bpf.ALU64:
     case Bpf.LDX:
     case Bpf.LD:
-      return [inst.dst];
+      return only(inst.dst);
     case Bpf.STX:
       if ((inst.code & 0xe0) !== Bpf.ATOMIC || (inst.imm & Atomic.FETCH) === 0) return NO_REGS;
-      return inst.imm === Atomic.CMPXCHG ? [0] : [inst.src];
+      return only(inst.imm === Atomic.CMPXCHG ? 0 : inst.src);
     case Bpf.JMP:
       return inst.code === Bpf.CALL ? CALL_CLOBBERS : NO_REGS;
     default:
@@ -202,16 +209,15 @@ export function usesOf(inst: MInst): readonly Reg[] {
       const op = code & 0xf0;
       const readsDst = op !== Alu.MOV;
       const readsSrc = (code & Bpf.X) !== 0 && op !== Alu.END && op !== Alu.NEG && src !== FP;
-      if (readsDst) return readsSrc ? [dst, src] : [dst];
-      return readsSrc ? [src] : NO_REGS;
+      if (readsDst) return readsSrc ? [dst, src] : only(dst);
+      return readsSrc ? only(src) : NO_REGS;
     }
     case Bpf.LDX:
-      return src === FP ? NO_REGS : [src];
+      return src === FP ? NO_REGS : only(src);
     case Bpf.ST:
-      return dst === FP ? NO_REGS : [dst];
+      return dst === FP ? NO_REGS : only(dst);
     case Bpf.STX: {
-      const value = src === FP ? NO_REGS : [src];
-      const out = dst === FP ? value : [dst, ...value];
+      const out = dst === FP ? (src === FP ? NO_REGS : only(src)) : src === FP ? only(dst) : [dst, src];
       return (code & 0xe0) === Bpf.ATOMIC && inst.imm === Atomic.CMPXCHG ? [0, ...out] : out;
     }
     case Bpf.JMP:
@@ -225,7 +231,7 @@ export function usesOf(inst: MInst): readonly Reg[] {
 export function termUses(term: MTerm): readonly Reg[] {
   if (term.kind === "cond") {
     const src = (term.code & Bpf.X) !== 0 && term.src !== FP;
-    return src ? [term.dst, term.src] : [term.dst];
+    return src ? [term.dst, term.src] : only(term.dst);
   }
   return term.kind === "exit" && term.value ? [0] : NO_REGS;
 }

@@ -7,7 +7,7 @@
  */
 import { SkepError } from "../../base/index.ts";
 import { baseOf, findLoops, predecessors, usersOf } from "../analysis.ts";
-import type { Users } from "../analysis.ts";
+import type { Predecessors, Users } from "../analysis.ts";
 import type { BinaryOp, Block, Func, Inst, Param, Position, Predicate, Value } from "../ir.ts";
 import { COMMUTATIVE, INVERSE, isBinary, MIRROR } from "../ops.ts";
 import type { KernelTarget } from "../target.ts";
@@ -46,7 +46,7 @@ class Selector {
   private readonly users: Map<Inst, Users>;
   private readonly regs = new Map<Inst | Param, Reg>();
   private readonly first = new Map<Block, MBlock>();
-  private readonly preds: Map<Block, Block[]>;
+  private readonly preds: Predecessors;
   private current!: MBlock;
   private position: Position | null = null;
   private depth = 0;

@@ -1,6 +1,6 @@
 /** Control-flow simplification: straight lines become one block, empty blocks vanish, known phis choose their way, small diamonds select. */
 import {
-  predecessors,
+  editablePredecessors,
   removeDeadBlocks,
   removeIncoming,
   renameIncoming,
@@ -54,7 +54,7 @@ function leadsNowhere(block: Block): boolean {
 
 /** A block with one successor and that successor with one predecessor are one block. */
 function mergeLines(func: Func): boolean {
-  const preds = predecessors(func);
+  const preds = editablePredecessors(func);
   const gone = new Set<Block>();
   const replaced = new Map<Inst, Value>();
   for (const block of func.blocks) {
@@ -92,7 +92,7 @@ function mergeLines(func: Func): boolean {
 /** Predecessors of a block that only jumps go where it goes. */
 function skipEmptyBlocks(func: Func): boolean {
   let changed = false;
-  const preds = predecessors(func);
+  const preds = editablePredecessors(func);
   for (const block of func.blocks) {
     const t = block.terminator;
     if (block === func.blocks[0] || block.insts.length > 0 || t?.kind !== "jump" || t.target === block) continue;
@@ -138,7 +138,7 @@ function threadKnownPhis(func: Func): boolean {
   const candidates = func.blocks.filter((b) => b.terminator?.kind === "branch" && b.insts[0]?.op === "phi");
   if (candidates.length === 0) return false;
   const users = usersOf(func);
-  const preds = predecessors(func);
+  const preds = editablePredecessors(func);
   let changed = false;
   for (const block of candidates) {
     // Threading may have turned the block into one that nobody goes to; it is removed below.
@@ -218,7 +218,7 @@ function usedOnlyFrom(phi: Inst, block: Block): boolean {
 
 /** A branch whose sides only meet again, with other values: the values are selected. */
 function formSelects(func: Func): boolean {
-  const preds = predecessors(func);
+  const preds = editablePredecessors(func);
   let changed = false;
   for (const block of func.blocks) {
     const t = block.terminator;

@@ -4,6 +4,7 @@
  * the work grows with the length of a function and not with its square.
  */
 import { baseOf, predecessors, reversePostorder, usersOf } from "../analysis.ts";
+import type { Predecessors } from "../analysis.ts";
 import type { Block, Func, Inst, Module, Value } from "../ir.ts";
 import { successors } from "../ir.ts";
 import { argumentEffect } from "./effects.ts";
@@ -290,7 +291,7 @@ export class FrameMemory {
 /** Blocks by number in reverse postorder, with the loops that this order shows: where a search for earlier writes may stop. */
 class Shape {
   readonly index: Map<Block, number>;
-  readonly preds: Map<Block, Block[]>;
+  readonly preds: Predecessors;
   /** For each number the first number of the loops around it: no edge leads from there on to before it. */
   private readonly outermost: Int32Array;
 
