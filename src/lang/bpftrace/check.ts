@@ -48,7 +48,7 @@ export function checkScript(
   options: CheckOptions,
 ): CheckedScript {
   const reporter = new Reporter();
-  const config = resolveConfig(script.config, env.config, reporter);
+  const config = resolveConfig(script.config, env.config, reporter, env.kernelVersion);
   refuseUnsupported(script, reporter);
   const types = new TypeLookup(script.preamble, env, config.maxStrlen, reporter);
   const state = new CheckState(env, config, reporter, types, options.unsafe);
@@ -235,5 +235,5 @@ function finishUnit(unit: Unit): CheckedProgram {
 
 /** The settings that a script without a `config` block has. */
 export function defaultConfig(): ScriptConfig {
-  return resolveConfig([], new Map(), new Reporter());
+  return resolveConfig([], new Map(), new Reporter(), [Infinity, 0]);
 }

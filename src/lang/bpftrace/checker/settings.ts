@@ -56,15 +56,23 @@ function readValue(
   }
 }
 
-/** Resolves all settings. What is wrong is reported, and the default kept. */
+/** The default of a setting on a kernel. */
+function defaultOf(row: ConfigRow, [major, minor]: readonly number[]): string {
+  const [beforeMajor = 0, beforeMinor = 0] = row.older?.before ?? [];
+  const older = major! < beforeMajor || (major === beforeMajor && minor! < beforeMinor);
+  return older ? row.older!.default : row.default;
+}
+
+/** Resolves all settings for a kernel. What is wrong is reported, and the default kept. */
 export function resolveConfig(
   block: readonly ConfigAssignment[],
   environment: ReadonlyMap<string, string>,
   reporter: Reporter,
+  kernelVersion: readonly number[],
 ): ScriptConfig {
   const values = new Map<string, Value>();
   for (const row of CONFIG) {
-    const parsed = readValue(row, row.default);
+    const parsed = readValue(row, defaultOf(row, kernelVersion));
     if (row.field && "value" in parsed) values.set(row.field, parsed.value);
   }
   for (const { key, keySpan, value, span } of block) {

@@ -1,4 +1,5 @@
 /** The script's maps: which kernel map each becomes, and how programs reach their entries. */
+import { UnsupportedError } from "../../../base/index.ts";
 import { addMap } from "../../../compiler/builder.ts";
 import type { Value } from "../../../compiler/ir.ts";
 import { MapType, UpdateFlags } from "../../../isa/index.ts";
@@ -9,6 +10,9 @@ import type { Body } from "./body.ts";
 import { lowerInto } from "./expressions.ts";
 import type { ScriptContext, ScriptMap } from "./script.ts";
 import { bitsOf, direct, isScalarType, isSigned, type Operand, type Place, scalar } from "./values.ts";
+
+/** Bytes of a hash's key before Linux 5.11 (linux: MAX_BPF_STACK). */
+const MAX_OLD_KEY = 512;
 
 /** Kernel map types by the words of `let @m = KIND(N);`. */
 const DECLARED_KINDS: ReadonlyMap<string, number> = new Map([
@@ -48,6 +52,13 @@ function planMap(script: ScriptContext, info: MapInfo): ScriptMap {
   const keyBytes = key ? sizeOf(key) : 4;
   const presentOffset = layout === "scalar" ? presentOffsetOf(value) : null;
   const lru = declaredType === MapType.LRU_HASH || declaredType === MapType.LRU_PERCPU_HASH;
+  const keySize = layout === "bucketed" ? align8(keyBytes) + 8 : keyBytes;
+  if (keySize > MAX_OLD_KEY && !script.atLeast(5, 11)) {
+    throw new UnsupportedError(
+      `map ${info.name}`,
+      `its keys have ${keySize} bytes, which needs Linux 5.11; before, they have ${MAX_OLD_KEY} at most: shorten text with str(p, 64) or config = { max_strlen = 64 }`,
+    );
+  }
   addMap(script.module, {
     name: kernelMap,
     type: key
@@ -61,7 +72,7 @@ function planMap(script: ScriptContext, info: MapInfo): ScriptMap {
       : perCpu
         ? MapType.PERCPU_ARRAY
         : MapType.ARRAY,
-    keySize: layout === "bucketed" ? align8(keyBytes) + 8 : keyBytes,
+    keySize,
     valueSize: histogram
       ? 8 * (key ? 1 : bucketCount(value))
       : layout === "scalar"

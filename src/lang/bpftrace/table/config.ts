@@ -16,6 +16,8 @@ export interface ConfigRow {
   /** Where the checked script holds it; null: accepted, without meaning here. */
   readonly field: keyof ScriptConfig | null;
   readonly default: string;
+  /** The default on kernels before a version. */
+  readonly older?: { readonly before: readonly [number, number]; readonly default: string };
   readonly help: string;
 }
 
@@ -42,7 +44,8 @@ export const CONFIG: readonly ConfigRow[] = [
     kind: integer(1, 65536),
     field: "maxStrlen",
     default: "1024",
-    help: "bytes of text that str() and buf() read at most, the closing NUL included",
+    older: { before: [5, 11], default: "200" },
+    help: "bytes of text that str() and buf() read at most, the closing NUL included; 200 before Linux 5.11, where keys of maps have 512 bytes at most",
   },
   {
     name: "max_map_keys",
