@@ -26,7 +26,7 @@ const MERGED: ReadonlySet<Op> = new Set(
 );
 
 /** How many places in memory are remembered: the oldest is forgotten for a new one, so that long blocks cost what they are long. */
-const MAX_KNOWN = 64;
+const MAX_KNOWN = 32;
 
 /** An entry of the table to take back when the walk leaves a subtree. */
 interface Undo {

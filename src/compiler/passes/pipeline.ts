@@ -71,8 +71,7 @@ export function optimise(
   removeUnreferenced(module);
   after("dead-blocks");
   if (level >= 1) run(FIRST, module.funcs);
-  inlineCalls(module, level >= 2);
-  history.clear();
+  if (inlineCalls(module, level >= 2)) history.clear();
   after("inline");
   if (level >= 1) {
     let active: readonly Func[] = module.funcs;
@@ -83,7 +82,7 @@ export function optimise(
     }
   }
   const lowered = module.funcs.filter((func) => lower(func, module, target));
-  history.clear();
+  for (const func of lowered) history.delete(func);
   after("lower");
   if (level >= 1) run(ROUND, lowered);
   for (const func of module.funcs) {
