@@ -59,6 +59,8 @@ export interface Diagnostic {
   readonly span: Span;
   /** What would be right, shown on its own `HINT:` line. */
   readonly hint?: string;
+  /** The script is right, and this machine cannot run it: without other complaints the exit status is 3. */
+  readonly unsupported?: boolean;
 }
 
 /**
@@ -89,7 +91,8 @@ export class ScriptError extends SkepError {
   readonly diagnostics: readonly Diagnostic[];
 
   constructor(source: SourceText, diagnostics: readonly Diagnostic[]) {
-    super("script", diagnostics.map((d) => formatDiagnostic(source, d)).join("\n"), { exitStatus: 2 });
+    const exitStatus = diagnostics.length > 0 && diagnostics.every((d) => d.unsupported) ? 3 : 2;
+    super("script", diagnostics.map((d) => formatDiagnostic(source, d)).join("\n"), { exitStatus });
     this.source = source;
     this.diagnostics = diagnostics;
   }

@@ -1,15 +1,16 @@
 /** `skep build`: a script compiled for the running kernel, to look at or to keep. */
-import { writeFileSync } from "node:fs";
-import { formatDiagnostic, SkepError, UsageError } from "../base/index.ts";
+import { formatDiagnostic, UsageError } from "../base/index.ts";
 import type { AttachSpec } from "../object/index.ts";
 import { writeElf } from "../object/index.ts";
 import { LinuxEnvironment } from "../runtime/environment.ts";
+import { FdOutput } from "../runtime/output.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { compileScript } from "../lang/bpftrace/compile.ts";
 import type { CompiledScript } from "../lang/bpftrace/compile.ts";
 import { readScript } from "./script-source.ts";
 import { showStages } from "./stages.ts";
+import { writeError, writeOut } from "./write.ts";
 
 /** Runs the command; resolves with the exit status. */
 export async function buildCommand(args: Arguments): Promise<number> {
@@ -18,7 +19,7 @@ export async function buildCommand(args: Arguments): Promise<number> {
   const environment = new LinuxEnvironment({ positional, ...(pid === undefined ? {} : { pid: Number(pid) }) });
   const compiled = compileScript(source, environment, { unsafe: args.options.has("unsafe") });
   if (!args.options.has("no-warnings")) {
-    for (const warning of compiled.warnings) process.stderr.write(`${formatDiagnostic(source, warning)}\n`);
+    for (const warning of compiled.warnings) writeError(`${formatDiagnostic(source, warning)}\n`);
   }
   const file = textOption(args, "output");
   const emit = textOption(args, "emit") ?? "asm";
@@ -27,13 +28,14 @@ export async function buildCommand(args: Arguments): Promise<number> {
   }
   const content = emit === "object" ? objectFile(compiled) : showStages(compiled, new Set([emit]));
   if (file === undefined) {
-    process.stdout.write(content);
+    writeOut(content);
     return 0;
   }
+  const output = FdOutput.file(file);
   try {
-    writeFileSync(file, content);
-  } catch (cause) {
-    throw new SkepError("output", `${file}: cannot be written: ${(cause as Error).message}`, { cause });
+    output.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
+  } finally {
+    output.close();
   }
   return 0;
 }

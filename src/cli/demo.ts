@@ -6,6 +6,7 @@ import { LinuxEnvironment } from "../runtime/environment.ts";
 import { TraceSession } from "../runtime/trace.ts";
 import type { Arguments } from "./arguments.ts";
 import { textOption } from "./arguments.ts";
+import { writeError, writeOut } from "./write.ts";
 import { compileScript } from "../lang/bpftrace/compile.ts";
 import { SkepError } from "../base/index.ts";
 
@@ -43,7 +44,7 @@ export async function demoCommand(args: Arguments): Promise<number> {
     kernel = openLinuxKernel();
   } catch (error) {
     if (error instanceof SkepError && error.exitStatus === 3) {
-      process.stderr.write("skep runs programs in the kernel of this machine; it has no software kernel yet.\n");
+      writeError("skep runs programs in the kernel of this machine; it has no software kernel yet.\n");
     }
     throw error;
   }
@@ -52,18 +53,14 @@ export async function demoCommand(args: Arguments): Promise<number> {
   worker.on("error", () => {});
   try {
     const text = demoScript(seconds);
-    process.stdout.write(
-      `Linux ${kernelRelease()}: this script runs in the kernel for ${seconds} seconds.\n\n${indent(text)}\n`,
-    );
+    writeOut(`Linux ${kernelRelease()}: this script runs in the kernel for ${seconds} seconds.\n\n${indent(text)}\n`);
     const started = performance.now();
     const { object, plan } = compileScript({ name: "demo", text }, new LinuxEnvironment());
     const instructions = object.programs.reduce((sum, program) => sum + program.code.length / 8, 0);
     const ms = (performance.now() - started).toFixed(0);
-    process.stdout.write(
-      `Compiled to ${instructions} instructions in ${object.programs.length} programs in ${ms} ms.\n\n`,
-    );
+    writeOut(`Compiled to ${instructions} instructions in ${object.programs.length} programs in ${ms} ms.\n\n`);
     const status = await new TraceSession({ kernel, object, plan, quiet: true }).run();
-    process.stdout.write("\n@syscalls: how many system calls each command made. Now try:\n  skep trace --help\n");
+    writeOut("\n@syscalls: how many system calls each command made. Now try:\n  skep trace --help\n");
     return status;
   } finally {
     worker.kill();

@@ -2,21 +2,18 @@
 import { statSync } from "node:fs";
 import { listProbes, parseScript } from "../lang/bpftrace/index.ts";
 import { LinuxEnvironment } from "../runtime/environment.ts";
-import { FdOutput, OutputClosed } from "../runtime/output.ts";
 import type { Arguments } from "./arguments.ts";
 import { readScript } from "./script-source.ts";
+import { writeOut } from "./write.ts";
 
 /** Lists probes that match the pattern, or those of a script; resolves with the exit status. */
 export async function listCommand(args: Arguments, pid: number | undefined): Promise<number> {
   const environment = new LinuxEnvironment(pid === undefined ? {} : { pid });
   const verbose = args.options.has("verbose");
   const lines = patterns(args, pid).flatMap((pattern) => listProbes(pattern, environment, { verbose }));
-  try {
-    new FdOutput(1, "stdout").write(new TextEncoder().encode([...new Set(lines)].map((line) => `${line}\n`).join("")));
-  } catch (error) {
-    // The list is often cut by head.
-    if (!(error instanceof OutputClosed)) throw error;
-  }
+  writeOut([...new Set(lines)].map((line) => `${line}\n`).join(""));
+  // Why nothing was found: without tracefs no tracepoint is.
+  if (lines.length === 0) environment.tracepoints();
   return lines.length > 0 ? 0 : 1;
 }
 

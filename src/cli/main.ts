@@ -5,6 +5,7 @@ import { describeFailure } from "./failure.ts";
 import { COMMANDS, commandByName, GLOBAL_OPTIONS } from "./options.ts";
 import type { Command } from "./options.ts";
 import type { Arguments } from "./arguments.ts";
+import { writeError, writeOut } from "./write.ts";
 
 type Runner = (args: Arguments) => Promise<number>;
 
@@ -21,7 +22,7 @@ export async function main(words: readonly string[]): Promise<number> {
     return await run(words);
   } catch (error) {
     const { text, status } = describeFailure(error, process.stderr.isTTY && !process.env.NO_COLOR);
-    if (text !== "") process.stderr.write(`${text}\n`);
+    if (text !== "") writeError(`${text}\n`);
     return status;
   }
 }
@@ -61,7 +62,7 @@ function findCommand(name: string): Command {
 
 async function showVersion(): Promise<number> {
   const { packageVersion } = await import("./version.ts");
-  process.stdout.write(`skep ${packageVersion()}\n`);
+  writeOut(`skep ${packageVersion()}\n`);
   return 0;
 }
 
@@ -69,6 +70,7 @@ async function showHelp(command: Command | undefined, status: number): Promise<n
   const { commandHelp, headingStyle, mainHelp } = await import("./help.ts");
   const stream = status === 0 ? process.stdout : process.stderr;
   const heading = headingStyle(stream.isTTY && !process.env.NO_COLOR);
-  stream.write(command ? commandHelp(command, heading) : mainHelp(heading));
+  const write = status === 0 ? writeOut : writeError;
+  write(command ? commandHelp(command, heading) : mainHelp(heading));
   return status;
 }

@@ -92,6 +92,7 @@ export const COMMANDS: readonly Command[] = [
         choices: ["text", "json"],
         help: "text (default) or json, an object a line",
       },
+      { long: "json", help: "the same as -f json" },
       OUTPUT,
       {
         long: "pid",
@@ -143,6 +144,7 @@ export const COMMANDS: readonly Command[] = [
       { long: "version", short: "V", help: "show the version" },
       HELP,
       ...INCLUDES,
+      { long: "cmd", value: "COMMAND", hidden: true, completes: "command", help: "another name of --command" },
       { long: "verify-llvm-ir", hidden: true, help: "there is no LLVM" },
       { long: "report-errors", short: "k", hidden: true, help: "accepted" },
       { long: "usdt-file-activation", hidden: true, help: "not supported" },

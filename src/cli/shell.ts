@@ -2,6 +2,7 @@
 import { UsageError } from "../base/index.ts";
 import { probeProviderNames } from "../lang/bpftrace/table/probes.ts";
 import type { Arguments } from "./arguments.ts";
+import { writeOut } from "./write.ts";
 import { completionScript, SHELLS } from "./completion.ts";
 import type { Shell } from "./completion.ts";
 
@@ -11,6 +12,6 @@ export async function completionCommand(args: Arguments): Promise<number> {
   if (!(SHELLS as readonly (string | undefined)[]).includes(shell)) {
     throw new UsageError(`skep completion: name your shell: ${SHELLS.join(", ")}`);
   }
-  process.stdout.write(completionScript(shell as Shell, probeProviderNames()));
+  writeOut(completionScript(shell as Shell, probeProviderNames()));
   return 0;
 }

@@ -12,9 +12,10 @@ import { compileScript } from "../lang/bpftrace/compile.ts";
 import type { CompiledScript } from "../lang/bpftrace/compile.ts";
 import { STAGE_ALIASES, STAGES } from "./options.ts";
 import { readScript } from "./script-source.ts";
+import { writeError, writeOut } from "./write.ts";
 
 /** Writes a line about the run itself. */
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const say = (text: string): void => writeError(`${text}\n`);
 
 /** Runs the command; resolves with the exit status. */
 export async function traceCommand(args: Arguments): Promise<number> {
@@ -22,7 +23,7 @@ export async function traceCommand(args: Arguments): Promise<number> {
   rejectUnsupported(args);
   if (options.has("info")) {
     const { machineInfo } = await import("./info.ts");
-    process.stdout.write(machineInfo());
+    writeOut(machineInfo());
     return 0;
   }
   const pid = pidOption(args);
@@ -34,7 +35,7 @@ export async function traceCommand(args: Arguments): Promise<number> {
   const compat: Compat = textOption(args, "compat") === "0.17" ? "0.17" : "0.26";
   const stages = debugStages(args);
   const verbose = options.has("verbose");
-  const command = textOption(args, "command");
+  const command = textOption(args, "command") ?? textOption(args, "cmd");
   const showsOnly = stages.size > 0 && !stages.has("verifier");
 
   // Whoever may not trace is told so before anything is compiled.
@@ -62,10 +63,15 @@ export async function traceCommand(args: Arguments): Promise<number> {
     }
     if (showsOnly || !kernel) {
       const { showStages } = await import("./stages.ts");
-      process.stdout.write(showStages(compiled, stages));
+      writeOut(showStages(compiled, stages));
       return 0;
     }
-    if (verbose) sayPlan(compiled);
+    if (verbose) {
+      sayPlan(compiled);
+      void child?.ended.then(({ code, signal }) =>
+        say(signal === null ? `the command exited with status ${code}` : `the command was ended by ${signal}`),
+      );
+    }
     const output = file === undefined ? undefined : FdOutput.file(file);
     try {
       const session = new TraceSession({
@@ -73,7 +79,7 @@ export async function traceCommand(args: Arguments): Promise<number> {
         object: compiled.object,
         plan: compiled.plan,
         compat,
-        format: textOption(args, "format") === "json" ? "json" : "text",
+        format: options.has("json") || textOption(args, "format") === "json" ? "json" : "text",
         buffering: (textOption(args, "buffering") ?? "line") as "line" | "full" | "none",
         quiet: options.has("quiet"),
         noWarnings: options.has("no-warnings"),
@@ -123,7 +129,8 @@ function debugStages(args: Arguments): Set<string> {
 function pidOption(args: Arguments): number | undefined {
   const text = textOption(args, "pid");
   if (text === undefined) return undefined;
-  if (args.options.has("command")) throw new UsageError("skep trace: -p and -c: give one of them");
+  if (args.options.has("command") || args.options.has("cmd"))
+    throw new UsageError("skep trace: -p and -c: give one of them");
   const pid = Number(text);
   if (!/^\d+$/.test(text) || pid < 1 || pid > 0x7fffffff) {
     throw new UsageError(`skep trace: -p ${text}: not a process id`);

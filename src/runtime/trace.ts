@@ -223,7 +223,8 @@ export class TraceSession {
 
   /** Handles events until the run is to end. */
   private async poll(): Promise<void> {
-    const endsByItself = this.plan.probes.every(({ run }) => run.when === "begin" || run.when === "end");
+    const endsByItself =
+      !this.options.child && this.plan.probes.every(({ run }) => run.when === "begin" || run.when === "end");
     let pause = BUSY_MS;
     let nextHousekeeping = performance.now() + HOUSEKEEPING_MS;
     for (;;) {

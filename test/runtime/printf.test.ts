@@ -180,7 +180,14 @@ describe("printf follows C", () => {
       ],
       "ab|        ab|ab        |ab|   abc|",
     ],
-    ["%s", [[text(4), "abcd"]], "abcd.."],
+    [
+      "%s|%s",
+      [
+        [{ kind: "string", size: 5, marksCut: true }, "abcd"],
+        [text(4), "abcd"],
+      ],
+      "abcd..|abcd",
+    ],
     ["%s", [[text(16), "größe"]], "größe"],
     [
       "%s %s %s",

@@ -109,6 +109,9 @@ export interface LoadedProg {
   readonly log: string;
 }
 
+/** What the verifier does not answer with. */
+const noVerdict: ReadonlySet<number> = new Set([Errno.EPERM, Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM]);
+
 /**
  * Loads a program: without a log at first, since writing one slows the verifier, and once more with it when the kernel refuses.
  * Throws VerifierError with the whole log, or SyscallError when it never came to verification.
@@ -122,7 +125,8 @@ export function loadProg(load: ProgLoad): LoadedProg {
   if (last.result >= 0)
     return { fd: new OwnedFd(last.result, `program ${load.spec.name}`), log: wanted === 0 ? "" : last.log };
   const errno = -last.result;
-  if (last.log === "") throw bpfFailure(BpfCmd.PROG_LOAD, errno, `program ${load.spec.name}`);
+  // A program that passed may still get no descriptor or memory: the log then only counts instructions.
+  if (last.log === "" || noVerdict.has(errno)) throw bpfFailure(BpfCmd.PROG_LOAD, errno, `program ${load.spec.name}`);
   throw new VerifierError(load.spec.name, errnoName(errno), last.log, summarizeLog(last.log));
 }
 

@@ -28,7 +28,13 @@ export function kernelBtf(): Btf {
         : `${directory}/vmlinux cannot be read`;
     throw new UnsupportedError("kernel BTF", why, { cause });
   }
-  vmlinux = Btf.parse(bytes);
+  try {
+    vmlinux = Btf.parse(bytes);
+  } catch (cause) {
+    throw new UnsupportedError("kernel BTF", `${directory}/vmlinux cannot be understood: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
   return vmlinux;
 }
 

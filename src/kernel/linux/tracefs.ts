@@ -1,5 +1,5 @@
 /** The kernel's event directory: which tracepoints there are, their numbers and formats. */
-import { accessSync, constants, existsSync, readFileSync, readdirSync } from "node:fs";
+import { type Dirent, accessSync, constants, existsSync, readFileSync, readdirSync } from "node:fs";
 import { UnsupportedError, nearestNames } from "../../base/index.ts";
 import { machine } from "./machine.ts";
 
@@ -44,10 +44,23 @@ function findMount(): string {
 
 /** Categories of tracepoints, such as `sched`, sorted. */
 export function tracepointCategories(): string[] {
-  return readdirSync(`${tracefs()}/events`, { withFileTypes: true })
+  return readEvents(`${tracefs()}/events`)
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .toSorted();
+}
+
+/** Entries of the event directory, which may have been unmounted under the mounts that /proc tells of. */
+function readEvents(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch (cause) {
+    throw new UnsupportedError(
+      "tracefs",
+      `${directory} cannot be read (${(cause as NodeJS.ErrnoException).code}): mount -t tracefs tracefs /sys/kernel/tracing`,
+      { cause },
+    );
+  }
 }
 
 /** Tracepoints of a category, sorted; empty when there is no such category. */

@@ -15,6 +15,11 @@ export class Reporter {
     this.add("error", this.errors, span, message, hint);
   }
 
+  /** What is wrong is this machine, not the script. */
+  unsupported(span: Span, message: string, hint?: string): void {
+    this.add("error", this.errors, span, message, hint, true);
+  }
+
   warning(span: Span, message: string, hint?: string): void {
     this.add("warning", this.warnings, span, message, hint);
   }
@@ -25,12 +30,19 @@ export class Reporter {
     span: Span,
     message: string,
     hint: string | undefined,
+    unsupported = false,
   ): void {
     if (this.muted || list.length >= LIMIT) return;
     const key = `${span.start} ${span.end} ${message}`;
     if (this.seen.has(key)) return;
     this.seen.add(key);
-    list.push({ severity, message, span, ...(hint === undefined ? {} : { hint }) });
+    list.push({
+      severity,
+      message,
+      span,
+      ...(hint === undefined ? {} : { hint }),
+      ...(unsupported ? { unsupported } : {}),
+    });
   }
 }
 
