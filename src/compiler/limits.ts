@@ -16,11 +16,12 @@ export class LimitError extends SkepError {
 
 /** The error with the place in a module's sources in front. */
 export function placeLimit(error: LimitError, module: Module): SkepError {
-  const { position, what } = error;
+  const place = placeText(error.position, module);
+  return place === null ? error : new SkepError(error.code, `${place}: ERROR: ${error.what}`, { cause: error });
+}
+
+/** Name, line and column of a position, for messages; null when there is none. */
+export function placeText(position: Position | null, module: Module): string | null {
   const source = position && module.sources[position.source];
-  if (!position || !source) return error;
-  return new SkepError(error.code, `${source.name}:${position.line}:${position.column}: ERROR: ${what}`, {
-    exitStatus: 1,
-    cause: error,
-  });
+  return source ? `${source.name}:${position.line}:${position.column}` : null;
 }

@@ -122,6 +122,19 @@ describe("code generation", () => {
     expect(asm(c.body, c.target)).toEqual(lines);
   });
 
+  it("drops the old value of an atomic that nobody asks for", () => {
+    const body = "e:\n%v = mapvalue @a + 0\n%o = atomic add [%v] 1 bits 64 fetch\nreturn 0";
+    expect(asm(body, OLD)).toContain("lock *(u64 *)(r2 +0) += r1");
+  });
+
+  it.each([
+    ["%o = atomic add [%v] 1 bits 64 fetch\nreturn %o", "an atomic addition whose old value is used"],
+    ["%o = atomic xchg [%v] 1 bits 64\nreturn 0", "an atomic xchg"],
+    ["atomic or [%v] 1 bits 64\nreturn 0", "an atomic or"],
+  ])("refuses what kernels before 5.12 lack: %s", (body, what) => {
+    expect(() => asm(`e:\n%v = mapvalue @a + 0\n${body}`, OLD)).toThrow(`${what} needs Linux 5.12, the kernel is 5.10`);
+  });
+
   it("says which variables take the stack", () => {
     const module = parseModule(`${HEAD}entry @f(%ctx: ptr) -> i64 type 17 attach 0 {
       e:

@@ -3,9 +3,11 @@
  * `maygoto` a counted loop on kernels without `may_goto`.
  */
 import { helperByName } from "../../isa/index.ts";
-import { baseOf, substitute } from "../analysis.ts";
+import { UnsupportedError } from "../../base/index.ts";
+import { baseOf, substitute, usersOf } from "../analysis.ts";
 import { constant, signedValue } from "../builder.ts";
 import type { Block, Func, Inst, IrType, MemBits, Module, Op, Value } from "../ir.ts";
+import { placeText } from "../limits.ts";
 import type { KernelTarget } from "../target.ts";
 import { expandInsts, newInst } from "./rewrite.ts";
 
@@ -18,9 +20,34 @@ const COUNTED_LOOP_BUDGET = 200_000;
 
 /** Rewrites a function in place for a target. Returns true when anything changed. */
 export function lower(func: Func, module: Module, target: KernelTarget): boolean {
+  lowerAtomics(func, module, target);
   let changed = lowerMemory(func, module);
   changed = lowerDivision(func, target) || changed;
   return (!target.mayGoto && lowerMayGoto(func)) || changed;
+}
+
+/**
+ * Drops old values that nobody asks for. What remains must be an addition without one on kernels before 5.12: they know no other atomic,
+ * and a load and a store in its place would lose what another CPU writes in between.
+ */
+function lowerAtomics(func: Func, module: Module, target: KernelTarget): void {
+  let users: ReturnType<typeof usersOf> | null = null;
+  for (const block of func.blocks) {
+    for (const inst of block.insts) {
+      if (inst.op !== "atomic") continue;
+      const exchange = inst.atomic === "xchg" || inst.atomic === "cmpxchg";
+      if (inst.fetch && !exchange && !(users ??= usersOf(func)).has(inst)) {
+        inst.fetch = false;
+        inst.type = "void";
+      }
+      if (target.atomicFetch || (inst.atomic === "add" && !inst.fetch)) continue;
+      const what = inst.atomic === "add" ? "an atomic addition whose old value is used" : `an atomic ${inst.atomic}`;
+      throw new UnsupportedError(
+        "atomic",
+        `${placeText(inst.position, module) ?? `function ${func.name}`}: ${what} needs Linux 5.12, the kernel is ${target.version.join(".")}`,
+      );
+    }
+  }
 }
 
 /** The largest power of two, up to 8, that divides the address a pointer holds. Memory from the kernel is 8-aligned at its start. */
