@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findLibrary } from "../../src/runtime/ld-cache.ts";
-import { ElfBinary, globFiles, resolveBinaryPaths } from "../../src/runtime/binary.ts";
+import { ElfBinary, globFiles, mappedBinaries, resolveBinaryPaths } from "../../src/runtime/binary.ts";
 import { Kallsyms } from "../../src/runtime/symbols/kallsyms.ts";
 import { Module } from "../../src/runtime/symbols/module.ts";
 import { findMapping, parseMaps, readMaps } from "../../src/runtime/symbols/process.ts";
@@ -133,6 +133,25 @@ describeWith(["linux", "clang"], "symbols of processes", () => {
     await new Promise((resolve) => child.once("exit", resolve));
     rmSync(join(directory, "gone"));
     expect(symbolizer.userSymbol(addresses[0]! + 1n, pid, true, false)).toBe("traced_function+1");
+  });
+
+  test("a process that ended before anybody looked: by the probed program, if its addresses are fixed", () => {
+    // No process has this id.
+    const pid = 0x3ffffff;
+    const address = new ElfBinary(join(directory, "fixed")).find("traced_function")!.address;
+    const programs = ["pie", "fixed"].map((name) => join(directory, name));
+    const symbolizer = new Symbolizer(undefined, programs);
+    expect(symbolizer.userSymbol(address + 2n, pid, true, false)).toBe("traced_function+2");
+    expect(symbolizer.userSymbol(address, pid, false, true)).toBe(`traced_function (${programs[1]})`);
+    expect(symbolizer.userSymbol(1n, pid, true, false)).toBe("0x1");
+    expect(new Symbolizer().userSymbol(address, pid, true, false)).toBe(`0x${address.toString(16)}`);
+  });
+
+  test("programs of a process by pattern", async () => {
+    const { pid } = await start("pie");
+    expect(mappedBinaries(pid, "*")).toContain(join(directory, "pie"));
+    expect(mappedBinaries(pid, "p*e")).toEqual([join(directory, "pie")]);
+    expect(mappedBinaries(pid, "bash*")).toEqual([]);
   });
 
   test("libraries and the vdso", async () => {

@@ -38,6 +38,9 @@ export type ProbeTarget = { readonly name: string } & (
     }
 );
 
+/** Among what a program uses: the name of its probe as text, not only to print it. */
+export const PROBE_TEXT = "probe as text";
+
 /** A map of the script. */
 export interface MapInfo {
   /** With `@`. */

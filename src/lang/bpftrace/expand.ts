@@ -57,7 +57,7 @@ export class Expander {
       return this.targets(point, provider);
     } catch (cause) {
       if (!(cause instanceof UnsupportedError)) throw cause;
-      this.error(point.span, cause.message);
+      this.reporter.unsupported(point.span, cause.message);
       return [];
     }
   }
@@ -230,7 +230,7 @@ export class Expander {
   private rawTracepoint(point: AttachPoint): ProbeTarget[] {
     const part = point.parts.at(-1)!;
     const module = point.parts.length === 2 ? point.parts[0]! : null;
-    if (module && module.text !== "vmlinux") {
+    if (module && !matcher(module.text)("vmlinux")) {
       this.error(
         module.span,
         `raw tracepoints of modules are not supported by this version of skep yet: ${module.text}`,
@@ -308,7 +308,7 @@ export class Expander {
     const offset = written[2] === undefined ? 0 : Number(written[2]);
     if (kprobeProblem !== null) {
       const near = tracepointsFor(func.replaceAll("*", ""), provider === "kretprobe", this.tracepointsOrNone());
-      this.error(
+      this.reporter.unsupported(
         point.span,
         `${provider} can not be used here: ${kprobeProblem}`,
         near.length > 0

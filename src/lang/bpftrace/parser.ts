@@ -119,7 +119,7 @@ class ScriptParser extends PreprocessorParser {
       }
       this.advance();
     }
-    if (this.isWord("__attribute__")) {
+    while (this.isWord("__attribute__")) {
       this.advance();
       let depth = 0;
       do {

@@ -167,12 +167,12 @@ export function fieldWriter(field: Field, context: FormatContext, place: Place):
   if (field.bitfield) {
     const { bitOffset, bitSize } = field.bitfield;
     const size = sizeOf(field.type);
-    const signed = isSigned(field.type);
     return (sink, bytes, _view, at) => {
       let storage = 0n;
       for (let i = size - 1; i >= 0; i--) storage = (storage << 8n) | BigInt(bytes[at + offset + i]!);
       const value = (storage >> BigInt(bitOffset)) & ((1n << BigInt(bitSize)) - 1n);
-      sink.text(String(signed ? BigInt.asIntN(bitSize, value) : value));
+      // Without a sign, as scripts read bit fields.
+      sink.text(String(value));
     };
   }
   const write = textWriter(field.type, context, place);

@@ -1,4 +1,5 @@
 /** Addresses to names as bpftrace prints them: kernel and user space, with caches for stacks that come again and again. */
+import { ElfType } from "../../object/index.ts";
 import { Kallsyms } from "./kallsyms.ts";
 import { Module } from "./module.ts";
 import { PerfMap } from "./perf-map.ts";
@@ -12,6 +13,8 @@ interface Process {
   mappings: readonly Mapping[];
   /** When the mappings were read, in milliseconds of `performance.now()`: an unknown address makes them be read again, but not each time. */
   readAtMs: number;
+  /** Nothing was mapped when it was looked at last: it ended, or has no memory of its own. */
+  isGone: boolean;
   readonly perfMap: PerfMap;
   /** By address and style. */
   readonly names: Map<string, string>;
@@ -29,9 +32,13 @@ export class Symbolizer {
   private readonly processes = new Map<number, Process>();
   private readonly modules = new Map<string, Module>();
   private readonly style: NameStyle;
+  private readonly binaries: readonly string[];
+  private fixed: readonly Module[] | undefined;
 
-  constructor(style: NameStyle = (name) => name) {
+  /** `binaries`: programs that are probed, in which addresses are looked up when their process is gone already. */
+  constructor(style: NameStyle = (name) => name, binaries: readonly string[] = []) {
     this.style = style;
+    this.binaries = binaries;
   }
 
   /** `name+offset` or `name`; the address in hexadecimal when no symbol is before it. */
@@ -77,7 +84,9 @@ export class Symbolizer {
     if (!process) {
       process = {
         mappings: readMaps(pid) ?? [],
-        readAtMs: performance.now(),
+        // What was mapped when the process was sighted may be the program before its exec: the first miss looks again at once.
+        readAtMs: -Infinity,
+        isGone: false,
         perfMap: new PerfMap(`/tmp/perf-${pid}.map`),
         names: new Map(),
       };
@@ -93,13 +102,29 @@ export class Symbolizer {
     if (!mapping && performance.now() - process.readAtMs > REFRESH_MS) {
       const mappings = readMaps(pid);
       if (mappings && mappings.length > 0) process.mappings = mappings;
+      else process.isGone = true;
       process.readAtMs = performance.now();
       mapping = findMapping(process.mappings, address);
     }
+    if (!mapping && process.isGone) return this.resolveGone(address, withOffset, perf);
     const symbol = mapping && this.lookup(process, pid, mapping, address);
     if (!symbol) return hex(address) + (perf ? " ([unknown])" : "");
     const module = perf ? ` (${mapping!.path || "[anon]"})` : "";
     return this.style(symbol.name) + (withOffset ? `+${symbol.offset}` : "") + module;
+  }
+
+  /** Of a process that ended before anybody looked: programs at fixed addresses are where their files say. */
+  private resolveGone(address: bigint, withOffset: boolean, perf: boolean): string {
+    this.fixed ??= this.binaries
+      .map((path) => Module.open(path))
+      .filter((module) => module.elf?.header.type === ElfType.EXEC);
+    for (const module of this.fixed) {
+      const symbol = module.lookupAddress(address);
+      if (symbol) {
+        return this.style(symbol.name) + (withOffset ? `+${symbol.offset}` : "") + (perf ? ` (${module.path})` : "");
+      }
+    }
+    return hex(address) + (perf ? " ([unknown])" : "");
   }
 
   private lookup(

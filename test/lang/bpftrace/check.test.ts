@@ -296,7 +296,7 @@ describe("settings", () => {
       { env },
     );
     expect(config).toMatchObject({ maxStrlen: 128, stackMode: "raw", maxMapKeys: 10, printMapsOnExit: false });
-    expect(typesOf(check("BEGIN { @ = str(0); @b = ustack; }", { env }))).toBe("@=string[128] @b=ustack");
+    expect(typesOf(check("BEGIN { @ = str(0); @b = ustack; }", { env }))).toBe("@=string[129] @b=ustack");
     expect(complaints("BEGIN { }", { env: { config: new Map([["max_strlen", "x"]]) } })).toEqual([
       "B: BPFTRACE_MAX_STRLEN: Invalid type for max_strlen. Type: string. Expected Type: int | write max_strlen = 1024",
     ]);

@@ -26,6 +26,10 @@ const LISTS: readonly (readonly [string, readonly string[]])[] = [
   ["uprobe:/bin/bash:readline", ["uprobe:/bin/bash:readline"]],
   ["uprobe:/nope:*", []],
   ["nothing_like_it", []],
+  ["interval:*", ["interval:hz:", "interval:ms:", "interval:s:", "interval:us:"]],
+  ["interval:ms:500", ["interval:ms:"]],
+  ["i:s:1,enum pid_type", ["interval:s:", "enum pid_type"]],
+  ["*probe:/bin/bash:readline", ["uprobe:/bin/bash:readline", "uretprobe:/bin/bash:readline"]],
   ["rawtracepoint:*", ["rawtracepoint:sched_switch"]],
   ["enum pid_type", ["enum pid_type"]],
 ];

@@ -11,7 +11,7 @@ const ACCEPTED: readonly (readonly [string, string])[] = [
   ["BEGIN { @x += pid; @y[1] += 2; }", "@x=uint64 @y[int64]=int64"],
   [
     'BEGIN { @x = comm; @y = "ab"; @y = "abcdef"; @z = str(0); @w = str(0, 10); }',
-    "@w=string[11] @x=string[16] @y=string[7] @z=string[1024]",
+    "@w=string[10] @x=string[16] @y=string[7] @z=string[1024]",
   ],
   ["BEGIN { @x[pid] = 1; @x[1] = 2; }", "@x[uint32]=int64"],
   ["BEGIN { @x[1] = 1; @x[pid] = 2; @y[300] = 1; @y[(uint8)1] = 2; }", "@x[uint32]=int64 @y[uint16]=int64"],

@@ -165,8 +165,14 @@ function stackResult(
         didYouMean(nearestNames(name, STACK_MODES), `modes are ${STACK_MODES.join(", ")}`),
       );
     }
-    if (found === "build_id" && of === "kernel") {
-      return c.error(word.span, "'build_id' stack mode can only be used for ustack");
+    if (found === "build_id") {
+      return of === "kernel"
+        ? c.error(word.span, "'build_id' stack mode can only be used for ustack")
+        : c.error(
+            word.span,
+            "not supported by this version of skep yet: stack mode build_id",
+            "use raw, or perf, which names the binary",
+          );
     }
     mode = found;
     args.shift();
@@ -320,10 +326,10 @@ function getoptResult(c: ExpressionChecker, e: CallExpression): Type | undefined
     return literal({ kind: "string", value: given ?? otherwise.constant, span });
   }
   if (!otherwise || otherwise.type?.kind === "bool") {
-    const word = given ?? (otherwise?.constant === 1n ? "true" : "false");
+    const word = given?.toLowerCase() ?? (otherwise?.constant === 1n ? "true" : "false");
     if (/^(?:true|1|)$/.test(word)) return literal({ kind: "boolean", value: true, span });
     if (/^(?:false|0)$/.test(word)) return literal({ kind: "boolean", value: false, span });
-    return c.error(span, `option --${name}: '${word}' is not true or false`);
+    return c.error(span, `option --${name}: '${given ?? word}' is not true or false`);
   }
   if (typeof otherwise.constant !== "bigint") {
     return c.error(

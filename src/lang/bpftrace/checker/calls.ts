@@ -174,7 +174,8 @@ function checkArgument(
         );
       return type;
     case "string":
-      return type.kind === "string"
+      c.noteProbeText(type);
+      return type.kind === "string" || type.kind === "probe-name"
         ? type
         : refuse(
             type,

@@ -14,8 +14,10 @@ import type {
   TypeExpression,
   UnaryExpression,
 } from "../ast.ts";
+import { PROBE_TEXT } from "../checked.ts";
 import { parseInteger } from "../lexer.ts";
 import { builtin, builtinNames } from "../table/builtins.ts";
+import { syscallConstant } from "../lower/syscalls.ts";
 import { headerConstant } from "../table/constants.ts";
 import { functionRow } from "../table/functions.ts";
 import { type AddressSpace, BOOL, I64, I8, isAggregation, sizeOf, type Type, typeName, U64 } from "../types.ts";
@@ -201,7 +203,7 @@ export class ExpressionChecker {
       const type = this.state.types.btf!.type(ofKernel.typeId, "kernel");
       return this.constant(e, ofKernel.value, type.kind === "int" && type.enum ? type : literalType(ofKernel.value));
     }
-    const ofHeader = headerConstant(e.name);
+    const ofHeader = headerConstant(e.name) ?? syscallConstant(e.name, this.state.env.arch);
     if (ofHeader !== undefined) return this.constant(e, ofHeader, literalType(ofHeader));
     return this.unknownName(e);
   }
@@ -212,7 +214,8 @@ export class ExpressionChecker {
     return (
       types.definitions.constant(name) !== undefined ||
       env.btf?.enumValue(name) !== undefined ||
-      headerConstant(name) !== undefined
+      headerConstant(name) !== undefined ||
+      syscallConstant(name, env.arch) !== undefined
     );
   }
 
@@ -404,6 +407,8 @@ export class ExpressionChecker {
         if (a.length !== b.length) return this.error(e.span, "Only arrays of same size support comparison operators.");
         return BOOL;
       }
+      this.noteProbeText(a);
+      this.noteProbeText(b);
       if (comparable(a, b)) return BOOL;
     } else if (a.kind === b.kind) {
       return this.error(
@@ -419,6 +424,11 @@ export class ExpressionChecker {
       `Type mismatch for '${operator}': comparing '${typeName(a)}' with '${typeName(b)}'`,
       hint,
     );
+  }
+
+  /** Notes that the probe's name is used as text, which makes each place a program of its own. */
+  noteProbeText(type: Type): void {
+    if (type.kind === "probe-name") this.unit.uses.add(PROBE_TEXT);
   }
 
   private fold(e: BinaryExpression): void {

@@ -144,7 +144,8 @@ export function join(a: Type, b: Type): Type | null {
 
 /** True when values of two types may be compared with `==`. */
 export function comparable(a: Type, b: Type): boolean {
-  if (a.kind === "string" && b.kind === "string") return true;
+  // The name of a probe is text to whom compares it.
+  if ((a.kind === "string" || a.kind === "probe-name") && (b.kind === "string" || b.kind === "probe-name")) return true;
   return join(a, b) !== null;
 }
 

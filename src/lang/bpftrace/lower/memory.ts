@@ -59,7 +59,6 @@ function rawLoad(body: Body, place: Place, bits: MemBits, signed: boolean): Valu
 
 function loadBitfield(body: Body, place: Place, field: { bitOffset: number; bitSize: number }): Scalar {
   const { b } = body;
-  const signed = isSigned(place.type);
   // The storage unit may be wider than the type when bits straddle it: take the smallest that holds them all.
   const need = field.bitOffset + field.bitSize;
   const bits: MemBits = need <= 8 ? 8 : need <= 16 ? 16 : need <= 32 ? 32 : 64;
@@ -68,14 +67,10 @@ function loadBitfield(body: Body, place: Place, field: { bitOffset: number; bitS
     // The verifier checks loads through BTF pointers against whole members; bits are read by address instead.
     unit = { ...place, access: "kernel", base: b.ptrtoint(place.base) };
   }
+  // The bits are taken as they are, without a sign, whatever the field is declared as: bpftrace does the same.
   let value = rawLoad(body, unit, bits, false);
-  if (signed) {
-    value = b.binary("shl", value, body.int(64 - need));
-    value = b.binary("ashr", value, body.int(64 - field.bitSize));
-  } else {
-    if (field.bitOffset > 0) value = b.binary("lshr", value, body.int(field.bitOffset));
-    value = b.binary("and", value, body.int((1n << BigInt(field.bitSize)) - 1n));
-  }
+  if (field.bitOffset > 0) value = b.binary("lshr", value, body.int(field.bitOffset));
+  value = b.binary("and", value, body.int((1n << BigInt(field.bitSize)) - 1n));
   return scalar(place.type, value);
 }
 

@@ -85,7 +85,8 @@ export function lowerComparison(body: Body, expression: BinaryExpression): Value
   const predicate = COMPARISONS.get(operator)!;
   const leftType = typeOf(left);
   const rightType = typeOf(right);
-  if (leftType.kind === "string" && rightType.kind === "string") {
+  const isText = ({ kind }: Type): boolean => kind === "string" || kind === "probe-name";
+  if (isText(leftType) && isText(rightType)) {
     const equal = compareStrings(body, left, right);
     return operator === "==" ? equal : b.icmp("eq", body.flag(equal), body.int(0));
   }

@@ -16,6 +16,15 @@ export function threadId(body: Body, space: "own" | "init" = "own"): Value {
   return body.b.zext(body.helper("get_current_pid_tgid", []), 32);
 }
 
+/** The ids of thread and process in memory, 32 bits each in this order. */
+export function idsInMemory(body: Body): Value {
+  const own = ownIds(body);
+  if (own) return own;
+  const memory = body.b.alloca(8, 8, "ids");
+  body.b.store(memory, body.helper("get_current_pid_tgid", []), 64);
+  return memory;
+}
+
 /** `struct bpf_pidns_info` of the current thread (Linux 5.7): zeros for threads outside the namespace. Null where all is one namespace. */
 function ownIds(body: Body): Value | null {
   const namespace = body.script.env.pidNamespace;

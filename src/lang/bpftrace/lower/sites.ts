@@ -1,7 +1,7 @@
 /** Which programs a probe needs: targets that can share one program are put together, each kind on its cheapest attachment. */
 import { AttachType, ProgType } from "../../../isa/index.ts";
 import type { AttachSpec } from "../../../object/index.ts";
-import type { CheckedProgram, ProbeTarget } from "../checked.ts";
+import { type CheckedProgram, PROBE_TEXT, type ProbeTarget } from "../checked.ts";
 import type { ProbeRun } from "../plan.ts";
 import type { ScriptContext, Site } from "./script.ts";
 import { syscallEvent } from "./syscalls.ts";
@@ -53,7 +53,7 @@ export function planSites(script: ScriptContext, program: CheckedProgram): Plann
         : undefined;
     const side = syscall?.side === "enter" ? enter : exit;
     // The same event twice in one list runs the body twice, as two attachments do.
-    if (!syscall || side.has(syscall.number) || needsRecord(program)) rest.push(target);
+    if (!syscall || side.has(syscall.number) || needsRecord(program) || uses(program, [PROBE_TEXT])) rest.push(target);
     else side.set(syscall.number, target as TracepointTarget);
   }
   if (enter.size > 0) out.push(syscallSite(script, "enter", enter));
@@ -81,7 +81,7 @@ function needsRecord(program: CheckedProgram): boolean {
 /** Targets with the same key share a program. */
 function groupKey(script: ScriptContext, program: CheckedProgram, target: ProbeTarget): string {
   // The name of the probe, and what depends on it, is a constant of the program, unless the kernel tells places apart.
-  if (uses(program, ["uaddr"])) return target.name;
+  if (uses(program, ["uaddr", PROBE_TEXT])) return target.name;
   if (uses(program, ["probe"]) && !hasCookie(script, program, target)) return target.name;
   if (target.provider === "tracepoint") return `tracepoint ${isRaw(script, program, target)}`;
   if (target.provider === "rawtracepoint") return usesArgs(program) ? target.name : "rawtracepoint";

@@ -93,12 +93,23 @@ export function compareStrings(body: Body, left: Expression, right: Expression):
 
 /** A string in the program's own memory, everything behind its NUL zero. */
 export function stringPlace(body: Body, expression: Expression): Place {
+  const checked = typeOf(expression);
+  if (checked.kind === "probe-name") return probeName(body);
   const operand = lowerExpression(body, expression);
   if (operand.form === "place" && operand.access === "direct" && operand.zeroTail) return operand;
   const type = operand.type.kind === "string" ? operand.type : (typeOf(expression) as Type);
   const memory = body.memory(sizeOf(type), "string");
   writeOperand(body, operand, type, memory, 0, true);
   return direct(type, memory, 0, true);
+}
+
+/** The name of the probe as text: a program that wants it serves one probe. */
+function probeName(body: Body): Place {
+  const { name } = body.site.target;
+  const size = stringBytes(name).length + 1;
+  const memory = body.memory(size, "probe");
+  writeLiteral(body, name, size, memory, 0, true);
+  return direct({ kind: "string", size }, memory, 0, true);
 }
 
 function compareLiteral(body: Body, place: Place, text: string, count = Infinity): Value {

@@ -23,6 +23,24 @@ export function syscallNumbers(arch: SyscallArch): ReadonlyMap<string, number> {
   return numbers;
 }
 
+/** Calls whose event is named after a function of another name than the constant's. */
+const EVENT_NAMES: ReadonlyMap<string, string> = new Map([
+  ["stat", "newstat"],
+  ["fstat", "newfstat"],
+  ["lstat", "newlstat"],
+  ["uname", "newuname"],
+  ["sendfile", "sendfile64"],
+]);
+
+/** The number that `__NR_NAME` or `SYS_NAME` of `asm/unistd.h` stands for; undefined for other names. */
+export function syscallConstant(name: string, arch: SyscallArch): bigint | undefined {
+  const call = /^(?:__NR|SYS)_([a-z]\w*)$/.exec(name)?.[1];
+  if (call === undefined) return undefined;
+  const numbers = syscallNumbers(arch);
+  const number = numbers.get(call) ?? numbers.get(EVENT_NAMES.get(call) ?? "");
+  return number === undefined ? undefined : BigInt(number);
+}
+
 /** A tracefs event of the `syscalls` category: which side of the call, and the call's number. */
 export interface SyscallEvent {
   readonly side: "enter" | "exit";

@@ -31,6 +31,13 @@ const ROWS: readonly (readonly [string, string])[] = [
   ['if (pid == 0 || pid > 0 && comm != "x") { print(1); } else { print(2); }', "1"],
   ["print(1); return; print(2);", "1"],
   ['print({ let $a = 1; $a + 1 }); print(pid > 0 ? "yes" : "no"); print(0 ?: 7);', "2\nyes\n7"],
+  // Sides of a choice may only do something
+  ['pid ? printf("yes ") : printf("no "); pid == 0 ? @a++ : @b++; print(1);', "yes 1\n@b: 1"],
+  // Pointers in maps move by elements
+  [
+    "@p = (int32 *)0x32; @p -= 6; @q[1] = (int16 *)0x32; @q[1] += 2; @q[2] = (int16 *)0x32; @q[2]++; $d = 2; @r = (int64 *)0x32; @r += $d;",
+    "@p: 0x1a\n@q[1]: 0x36\n@q[2]: 0x34\n@r: 0x42",
+  ],
   // Scalars and keyed maps
   [
     '@x = 5; @x++; ++@x; @x += 10; @x -= 3; @x *= 2; @x /= 3; @x |= 16; @x ^= 1; printf("%d %d %d\\n", @x++, ++@x, @x);',
@@ -82,8 +89,18 @@ const ROWS: readonly (readonly [string, string])[] = [
     "(true, false, true, true, true)",
   ],
   [
-    '$h = "hello"; $n = 2; print(str($h, $n)); print(str($h, 3)); $e = str(kptr(0)); printf("[%s]\\n", $e);',
+    '$h = "hello"; $n = 3; print(str($h, $n)); print(str($h, 4)); $e = str(kptr(0)); printf("[%s]\\n", $e);',
     "he\nhel\n[]",
+  ],
+  // A length counts the NUL, so that one byte holds no text.
+  [
+    '$c = curtask.comm; $z = pid * 0; printf("[%s] [%s] [%s] [%s]\\n", str($c, 1), str($c, $z), str($c, $z + 1), str("ab", $z + 9));',
+    "[] [] [] [ab]",
+  ],
+  // The name of the probe is text to compare and to search
+  [
+    'print((probe == "begin", probe != "begin", strcontains(probe, "gin"), strncmp(probe, "bee", 2)));',
+    "(true, false, true, 0)",
   ],
   [
     'print(strerror(2)); print(strerror(pid * 0 + 13)); printf("%r\\n", buf("a\\x01b", 3));',
