@@ -1,5 +1,5 @@
 /** The order of machine blocks: empty ones vanish, straight lines become one block, likely successors follow their branch. */
-import { Alu, Bpf, Jump, mSuccessors } from "./machine.ts";
+import { Alu, Bpf, defsOf, Jump, mSuccessors, termUses, usesOf } from "./machine.ts";
 import type { MBlock, MFunc, MInst, MTerm } from "./machine.ts";
 
 function retargetAll(term: MTerm, map: (b: MBlock) => MBlock): void {
@@ -37,6 +37,7 @@ export function layOut(func: MFunc): void {
   mergeEqualEnds(func);
   simplify(func);
   func.blocks = new Placement(func).run();
+  foldConstantWays(func);
 }
 
 function simplify(func: MFunc): void {
@@ -124,6 +125,65 @@ function splitConstantReturns(func: MFunc): void {
 
 function isConstantMove(i: MInst): boolean {
   return ((i.code & 0xf7) === 0xb4 || (i.code & 0xf7) === 0xb7) && (i.code & Bpf.X) === 0;
+}
+
+/**
+ * A way that only sets registers to constants and jumps on is done before the branch, where nobody reads them on the other way:
+ * then it needs no jump. Ways marked unlikely stay: the likely one would do their work.
+ */
+function foldConstantWays(func: MFunc): void {
+  const at = new Map(func.blocks.map((b, i) => [b, i]));
+  const preds = predecessorCounts(func.blocks);
+  const gone = new Set<MBlock>();
+  let live: ReadonlyMap<MBlock, number> | null = null;
+  for (const b of func.blocks) {
+    const t = b.term;
+    if (t.kind !== "cond" || t.likely) continue;
+    for (const side of ["then", "else"] as const) {
+      const way = t[side];
+      const other = side === "then" ? t.else : t.then;
+      if (way.term.kind !== "jump" || way === other || preds.get(way) !== 1 || gone.has(way)) continue;
+      if (way.insts.length === 0 || way.insts.length > 2 || !way.insts.every(isConstantMove)) continue;
+      const { target } = way.term;
+      if (target === way || at.get(target) === at.get(way)! + 1) continue;
+      live ??= liveRegisters(func);
+      const busy = live.get(other)! | termUses(t).reduce((mask, r) => mask | (1 << r), 0);
+      if (way.insts.some((i) => busy & (1 << i.dst))) continue;
+      b.insts.push(...way.insts);
+      t[side] = target;
+      gone.add(way);
+      break;
+    }
+  }
+  if (gone.size > 0) func.blocks = func.blocks.filter((b) => !gone.has(b));
+}
+
+/** Bits of the registers that are read before they are written, from the start of each block on. */
+function liveRegisters(func: MFunc): Map<MBlock, number> {
+  const transfer = func.blocks.map((block) => {
+    let use = 0;
+    let kill = 0;
+    for (const inst of block.insts) {
+      for (const r of usesOf(inst)) use |= (1 << r) & ~kill;
+      for (const r of defsOf(inst)) kill |= 1 << r;
+    }
+    for (const r of termUses(block.term)) use |= (1 << r) & ~kill;
+    return { block, use, kill };
+  });
+  const live = new Map<MBlock, number>();
+  for (let changed = true; changed;) {
+    changed = false;
+    for (let i = transfer.length - 1; i >= 0; i--) {
+      const { block, use, kill } = transfer[i]!;
+      let out = 0;
+      for (const next of mSuccessors(block.term)) out |= live.get(next) ?? 0;
+      const into = use | (out & ~kill);
+      if (into === live.get(block)) continue;
+      live.set(block, into);
+      changed = true;
+    }
+  }
+  return live;
 }
 
 /** Side ways collect until this much code lies between them and where they begin; then they are put in, so that jumps reach them. */

@@ -438,6 +438,12 @@ class Selector {
         this.push(Bpf.ST | Bpf.MEM | SIZE_OF[bits]!, reg, 0, off, Number(imm), rest);
         return;
       }
+      if (bits === 64 && !context && !inst.volatile && fits16(off + 4)) {
+        // Two halves take two instructions; the whole would take three, for it must be in a register first.
+        this.push(Bpf.ST | Bpf.MEM | Bpf.W, reg, 0, off, Number(BigInt.asIntN(32, imm)), rest);
+        this.push(Bpf.ST | Bpf.MEM | Bpf.W, reg, 0, off + 4, Number(BigInt.asIntN(32, imm >> 32n)), rest);
+        return;
+      }
     }
     this.push(Bpf.STX | Bpf.MEM | SIZE_OF[bits]!, reg, this.use(value), off, 0, rest);
   }

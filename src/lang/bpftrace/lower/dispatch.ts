@@ -18,9 +18,12 @@ export function dispatchSyscalls(
   syscalls: { readonly side: "enter" | "exit"; readonly numbers: ReadonlyMap<number, ProbeTarget> },
 ): void {
   const { b } = body;
+  const skip = b.block("skip");
+  // At the exit the number costs a call that takes the task: asked about first, the task need not be kept beyond it.
+  const early = syscalls.side === "exit" && body.site.context === "syscall-task";
+  if (early) excludeCompat(body, skip);
   const number = syscallNumber(body, syscalls.side);
   body.syscallNumber = number;
-  const skip = b.block("skip");
   const { numbers } = syscalls;
   const wantsName = body.program.uses.has("probe");
   if (numbers.size === 1 || (numbers.size <= COMPARED_NUMBERS && !wantsName)) {
@@ -36,7 +39,7 @@ export function dispatchSyscalls(
     const index = lookupTable(body, number, numbers, wantsName, skip);
     if (wantsName) body.probeNameIndex = index;
   }
-  excludeCompat(body, skip);
+  if (!early) excludeCompat(body, skip);
   // Read here, the registers serve every place of the body; where none uses them, the optimiser drops the call.
   if (syscalls.side === "enter" && body.site.context === "syscall-task" && body.program.args) {
     readRegister(body, 0, 64);

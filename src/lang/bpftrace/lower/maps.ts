@@ -8,6 +8,7 @@ import type { MapInfo } from "../checked.ts";
 import { histBuckets, isAggregation, lhistBuckets, sizeOf, type Type } from "../types.ts";
 import type { Body } from "./body.ts";
 import { lowerInto } from "./expressions.ts";
+import { idsInMemory } from "./process-ids.ts";
 import type { ScriptContext, ScriptMap } from "./script.ts";
 import { bitsOf, direct, isScalarType, isSigned, type Operand, type Place, scalar } from "./values.ts";
 
@@ -109,6 +110,11 @@ export function mapOf(body: Body, name: string): ScriptMap {
 /** Writes the key of `@m[...]` to the frame; `extra` bytes are left behind it for a bucket. */
 export function lowerKey(body: Body, map: ScriptMap, key: readonly Expression[], extra = 0): Value {
   const type = map.key!;
+  const [first] = key;
+  const process = first?.kind === "identifier" && first.resolved?.kind === "builtin" && first.resolved.name === "pid";
+  // The process is the upper half of what the helper gives: where it lies, it is a key.
+  if (process && key.length === 1 && extra === 0 && sizeOf(type) === 4 && !body.bound.has(first))
+    return body.b.ptradd(idsInMemory(body), 4);
   const room = extra > 0 ? align8(map.keyBytes) + extra : map.keyBytes;
   const memory = body.memory(room, "key");
   const single = key.length === 1 ? key[0]! : null;
