@@ -13,7 +13,7 @@ import {
   probeProvider,
   SOFTWARE_EVENTS,
 } from "./table/probes.ts";
-import { isPattern, matcher } from "./wildcard.ts";
+import { isPattern, matcher, shownPath } from "./wildcard.ts";
 
 type Part = AttachPoint["parts"][number];
 
@@ -389,7 +389,7 @@ export class Expander {
           symbol,
           address,
           fileOffset,
-          name: `${provider}:${binary.path}:${symbol}`,
+          name: `${provider}:${shownPath(path.text, binary.path)}:${symbol}`,
         });
       }
     }

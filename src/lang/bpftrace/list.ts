@@ -5,7 +5,7 @@ import { readAttachPoint } from "./attach-point.ts";
 import type { TraceEnvironment, TracepointField } from "./environment.ts";
 import { HARDWARE_EVENTS, type PerfEventName, probeProvider, SOFTWARE_EVENTS } from "./table/probes.ts";
 import { readableFields } from "./tracepoint-types.ts";
-import { isPattern, matcher } from "./wildcard.ts";
+import { isPattern, matcher, shownPath } from "./wildcard.ts";
 
 /** How probes are listed. */
 export interface ListOptions {
@@ -23,6 +23,9 @@ const LISTED: readonly string[] = [
   "software",
   "tracepoint",
 ];
+
+/** Providers whose second part is a count. */
+const COUNTED: ReadonlySet<string> = new Set(["hardware", "software"]);
 
 /** Units that clocks are given in, which are what can be listed of them. */
 const CLOCK_UNITS: Readonly<Record<string, readonly string[]>> = {
@@ -56,8 +59,9 @@ export function listProbes(pattern: string, env: TraceEnvironment, options: List
   if (provider) {
     providers = [provider.name];
     const parts = raw.parts.map((p) => p.text);
-    // Clocks are listed by their units, whatever the rate is.
-    if (CLOCK_UNITS[provider.name] && parts.length > 1 && !isPattern(parts[1]!)) parts[1] = "";
+    // Clocks are listed by their units and events by their names, whatever the rate or count is.
+    const counted = CLOCK_UNITS[provider.name] ?? COUNTED.has(provider.name);
+    if (counted && /^[0-9]/.test(parts[1] ?? "")) parts[1] = "";
     matches = matcher(`${provider.name}:${parts.join(":")}`);
   } else if (raw.parts.length > 0) {
     matches = matcher(pattern.trim());
@@ -157,13 +161,6 @@ function listBinaries(provider: string, parts: readonly { readonly text: string 
     for (const name of [...names].toSorted()) if (matches(name)) out.push(`${provider}:${path}:${name}`);
   }
   return out;
-}
-
-/** The path of a binary as its pattern has it: a relative one stays relative. */
-function shownPath(pattern: string, path: string): string {
-  if (pattern.startsWith("/") || !pattern.includes("/")) return path;
-  const at = path.indexOf(`/${pattern.split("*", 1)[0]}`);
-  return at === -1 ? path : path.slice(at + 1);
 }
 
 /** A field as C declares it: `char comm[16]`; dynamic fields as formats write them: `__data_loc char[] filename`. */

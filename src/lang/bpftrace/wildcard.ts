@@ -33,3 +33,10 @@ export function matcher(pattern: string): (name: string) => boolean {
     return () => false;
   }
 }
+
+/** The path of a binary as its pattern has it: a relative one stays relative. */
+export function shownPath(pattern: string, path: string): string {
+  if (pattern.startsWith("/") || !pattern.includes("/")) return path;
+  const at = path.indexOf(`/${pattern.split("*", 1)[0]}`);
+  return at === -1 ? path : path.slice(at + 1);
+}

@@ -28,6 +28,7 @@ const LISTS: readonly (readonly [string, readonly string[]])[] = [
   ["nothing_like_it", []],
   ["interval:*", ["interval:hz:", "interval:ms:", "interval:s:", "interval:us:"]],
   ["interval:ms:500", ["interval:ms:"]],
+  ["software:cs:100", ["software:cs:"]],
   ["i:s:1,enum pid_type", ["interval:s:", "enum pid_type"]],
   ["*probe:/bin/bash:readline", ["uprobe:/bin/bash:readline", "uretprobe:/bin/bash:readline"]],
   ["rawtracepoint:*", ["rawtracepoint:sched_switch"]],
