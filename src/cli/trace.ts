@@ -56,6 +56,7 @@ export async function traceCommand(args: Arguments): Promise<number> {
     });
     const compiled = compileScript(source, environment, {
       unsafe: options.has("unsafe"),
+      probeScope: compat === "0.17",
       ...(verbose ? { timing: (stage: string, ms: number) => say(`${stage}: ${ms.toFixed(1)} ms`) } : {}),
     });
     if (!options.has("no-warnings")) {

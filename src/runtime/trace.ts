@@ -51,6 +51,8 @@ export interface TraceOptions {
 /** Milliseconds between two looks at the ring: while events come, and at most when none do. */
 const BUSY_MS = 1;
 const IDLE_MS = 25;
+/** A turn that found more than this part of the ring filled is followed by the next at once: a busy machine may be late. */
+const BUSY_SHARE = 8;
 /** From this pause on, the ring's own wake-up (of `exit`) is waited for besides the timer. */
 const WATCH_MS = 4;
 /** Records of one turn: signals are seen between two turns. */
@@ -101,6 +103,9 @@ export class TraceSession {
   private wake: (() => void) | undefined;
   /** Records handed over in this turn. */
   private handled = 0;
+  private handledBytes = 0;
+  /** From this many bytes a turn on the ring is read again without a pause. */
+  private busyBytes = Infinity;
   /** What the last record asked for and takes its time; done before the next. */
   private deferred: (() => Promise<void>) | undefined;
   /** Output on its way to a pipe or terminal. */
@@ -164,7 +169,9 @@ export class TraceSession {
     });
     this.printer = new Printer(this.options.format ?? "text", this.context, this.options.noWarnings);
     if (plan.usesRing) {
-      this.reader = this.options.kernel.ringReader(loaded.map(EVENT_RING));
+      const ring = loaded.map(EVENT_RING);
+      this.reader = this.options.kernel.ringReader(ring);
+      this.busyBytes = ring.spec.maxEntries / BUSY_SHARE;
       this.actions = plan.events.map((event) => this.action(event));
     }
     const { pid } = this.options;
@@ -237,7 +244,7 @@ export class TraceSession {
         nextHousekeeping = now + HOUSEKEEPING_MS;
         if (this.ending) return;
       }
-      if (count >= TURN_RECORDS) pause = 0;
+      if (count >= TURN_RECORDS || this.handledBytes > this.busyBytes) pause = 0;
       else if (count > 0) pause = BUSY_MS;
       else pause = Math.min(Math.max(pause, BUSY_MS) * 2, IDLE_MS);
       await this.sleep(pause);
@@ -247,6 +254,10 @@ export class TraceSession {
   /** Waits for a pause, the ring's wake-up or {@link stop}. */
   private sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
+      if (ms === 0) {
+        setImmediate(resolve);
+        return;
+      }
       let unwatch: (() => void) | undefined;
       const done = (): void => {
         this.wake = undefined;
@@ -263,6 +274,7 @@ export class TraceSession {
   /** Handles what the ring holds now and writes what came of it. Returns the number of records. */
   private async turn(): Promise<number> {
     this.handled = 0;
+    this.handledBytes = 0;
     while (this.reader && this.handled < TURN_RECORDS) {
       try {
         this.reader.drain(this.handle, TURN_RECORDS - this.handled);
@@ -282,6 +294,7 @@ export class TraceSession {
 
   private readonly handle = (bytes: Uint8Array, view: DataView, at: number, size: number): void => {
     this.handled++;
+    this.handledBytes += size;
     if (this.ignoring || size < 4) return;
     const action = this.actions[view.getUint32(at, true)];
     if (!action) return;

@@ -20,6 +20,8 @@ import { isAggregation } from "./types.ts";
 export interface CheckOptions {
   /** Functions that change the system (`system`, `signal`) are allowed. */
   readonly unsafe: boolean;
+  /** Variables live to the end of their probe, not of the block that first assigns them: bpftrace before 0.22. */
+  readonly probeScope?: boolean;
 }
 
 /** Passes after which types that still change are given up: each pass widens some type, which can happen a few times only. */
@@ -55,7 +57,7 @@ export function checkScript(
   declareMaps(script.mapDeclarations, state);
   const units = makeUnits(expandMacros(script, reporter), state);
   for (const unit of units) {
-    const resolver = new ScopeResolver(reporter);
+    const resolver = new ScopeResolver(reporter, options.probeScope);
     resolver.resolve(unit.predicate, unit.body);
     unit.variables = resolver.variables;
   }

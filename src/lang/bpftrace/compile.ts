@@ -28,6 +28,8 @@ export interface CompiledScript {
 export interface CompileScriptOptions {
   /** Calls that change the system are allowed. */
   readonly unsafe?: boolean;
+  /** Variables live to the end of their probe, as before bpftrace 0.22. */
+  readonly probeScope?: boolean;
   /** Told each stage's name and its milliseconds. */
   readonly timing?: (stage: string, ms: number) => void;
   /** Called with the IR after each pass. */
@@ -48,7 +50,10 @@ export function compileScript(
   };
   const script = parseScript(source, { positional: environment.positional });
   lap("parse");
-  const checked = checkScript(script, source, environment, { unsafe: options.unsafe ?? false });
+  const checked = checkScript(script, source, environment, {
+    unsafe: options.unsafe ?? false,
+    probeScope: options.probeScope ?? false,
+  });
   lap("check");
   const [major, minor] = environment.kernelVersion;
   const target = kernelTarget([major, minor]);

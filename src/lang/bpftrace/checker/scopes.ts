@@ -17,13 +17,16 @@ interface Entry {
 export class ScopeResolver {
   readonly variables: Variable[] = [];
   private readonly reporter: Reporter;
+  private readonly probeScope: boolean;
   private readonly scopes: Map<string, Entry>[] = [];
   private readonly entries: Entry[] = [];
   /** Names whose block has ended, for a hint. */
   private readonly ended = new Set<string>();
 
-  constructor(reporter: Reporter) {
+  /** With `probeScope`, what is first assigned in a block lives to the end of the probe, as before bpftrace 0.22. */
+  constructor(reporter: Reporter, probeScope = false) {
     this.reporter = reporter;
+    this.probeScope = probeScope;
   }
 
   /** Resolves the variables of a probe's predicate and body. */
@@ -51,12 +54,12 @@ export class ScopeResolver {
     return undefined;
   }
 
-  private declare(declaration: VariableExpression, unassigned: boolean): void {
+  private declare(declaration: VariableExpression, unassigned: boolean, scope = this.scopes.at(-1)!): void {
     const variable: Variable = { name: declaration.name, id: this.variables.length, type: NONE };
     this.variables.push(variable);
     const entry: Entry = { variable, declaration, unassigned };
     this.entries.push(entry);
-    this.scopes.at(-1)!.set(declaration.name, entry);
+    scope.set(declaration.name, entry);
     declaration.resolved = variable;
   }
 
@@ -141,7 +144,7 @@ export class ScopeResolver {
       entry.unassigned = false;
       target.resolved = entry.variable;
     } else if (reads) this.undefined(target);
-    else this.declare(target, false);
+    else this.declare(target, false, this.probeScope ? this.scopes[0]! : this.scopes.at(-1)!);
   }
 
   private undefined(e: VariableExpression): void {
