@@ -39,7 +39,7 @@ export const KPROBES: readonly string[] = [
   "kprobe:udp_sendmsg { @[comm] = hist(arg2); @i = ((struct sock *)arg0)->sk_sndbuf; }",
   "kprobe:wake_up_new_task { $p = (struct task_struct *)arg0; @[$p->comm, $p->tgid] = count(); }",
   "kprobe:do_nanosleep { @[ustack(5), comm] = count(); $t = (struct hrtimer_sleeper *)arg0; @m[arg1] = count(); @t[$t->task == curtask] = count(); }",
-  'config = { missing_probes = "ignore" } kprobe:do_filp_open,kprobe:do_file_open { $n = (struct filename *)arg1; @[str($n->name)] = count(); @u[str(uptr($n->uptr))] = count(); }',
+  'config = { missing_probes = "ignore" } kprobe:do_filp_open,kprobe:do_file_open { $n = (struct filename *)arg1; @[str($n->name)] = count(); }',
   'config = { missing_probes = "ignore" } kretprobe:do_filp_open,kretprobe:do_file_open { $f = (struct file *)retval; if ((int64)retval > 0 || (int64)retval < -4095) { @[str($f->f_path.dentry->d_name.name)] = count(); } }',
   "kprobe:vfs_unlink,kprobe:vfs_rmdir { @[probe, comm] = count(); }",
   'kprobe:vfs_read { $b = (uint8 *)arg1; @[*(uint64 *)arg0 == 0] = count(); printf("%r\\n", buf(arg0, 8)); @p = $b == 0; }',
