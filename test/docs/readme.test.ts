@@ -46,7 +46,8 @@ describeWith(["linux", "root", "bpf", "tracefs", "vmlinuxBtf"], "README", () => 
     const line = command.replace(/^# npx skep/, `exec "${process.execPath}" "${SKEP}"`);
     const { code, stderr } = await runSkep(["-c", line], { command: ["bash"] });
     expect(stderr).toBe(printed.join("\n"));
-    expect(code).toBe(2);
+    // What the machine cannot do is not the script's fault.
+    expect(code).toBe(text.includes("CONFIG_KPROBES") ? 3 : 2);
   });
 
   test("the TypeScript example", () => {

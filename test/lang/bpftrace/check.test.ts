@@ -49,7 +49,13 @@ const TARGETS: readonly (readonly [string, readonly string[]])[] = [
   ["kprobe:vfs_read", ["kprobe:vfs_read {func=vfs_read offset=0}"]],
   ["k:vfs_read+0x10", ["kprobe:vfs_read+16 {func=vfs_read offset=16}"]],
   ["kprobe:ext4:ext4_open", ["kprobe:ext4:ext4_open {func=ext4_open offset=0 module=ext4}"]],
-  ["kr:vfs_read*", ["kretprobe:vfs_read {func=vfs_read offset=0}", "kretprobe:vfs_readv {func=vfs_readv offset=0}"]],
+  [
+    "kr:vfs_read*",
+    [
+      "kretprobe:vfs_read {func=vfs_read offset=0 matched=true}",
+      "kretprobe:vfs_readv {func=vfs_readv offset=0 matched=true}",
+    ],
+  ],
   [
     "uprobe:libc:malloc",
     ["uprobe:/lib/libc.so.6:malloc {path=/lib/libc.so.6 symbol=malloc address=8192 fileOffset=4096}"],

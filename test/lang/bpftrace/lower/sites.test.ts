@@ -75,7 +75,7 @@ describeWith(["linux", "root", "tracefs", "vmlinuxBtf"], "programs of a script",
   });
 
   test("older kernels read registers by address", () => {
-    const script = "tracepoint:syscalls:sys_enter_openat { @[str(args.filename)] = count(); }";
+    const script = "tracepoint:syscalls:sys_enter_openat { @[str(args.filename, 64)] = count(); }";
     expect(helpers(script, { version: [5, 10] })).toContain("bpf_probe_read_kernel");
     expect(helpers(script, { version: [5, 15] })).toContain("bpf_task_pt_regs");
   });
