@@ -57,7 +57,8 @@ export class LinuxEnvironment implements TraceEnvironment {
   readonly config: ReadonlyMap<string, string>;
   private tracepointList: readonly string[] | undefined;
   private readonly formats = new Map<string, TracepointFormat | undefined>();
-  private functionList: readonly string[] | null | undefined;
+  /** By module; undefined: all. */
+  private readonly functionLists = new Map<string | undefined, readonly string[] | null>();
   private symbols: Kallsyms | null | undefined;
   private readonly binaryCache = new Map<string, readonly Binary[]>();
 
@@ -122,26 +123,33 @@ export class LinuxEnvironment implements TraceEnvironment {
     return parseTracepointFormat(tracepointFormat(category, name));
   }
 
-  kernelFunctions(): readonly string[] | null {
-    this.functionList ??= this.readKernelFunctions();
-    return this.functionList;
+  kernelFunctions(module?: string): readonly string[] | null {
+    const known = this.functionLists.get(module);
+    if (known !== undefined) return known;
+    const list = this.readKernelFunctions(module);
+    this.functionLists.set(module, list);
+    return list;
   }
 
-  /** What ftrace says can be probed; without it, the functions of the kernel's symbols. */
-  private readKernelFunctions(): readonly string[] | null {
+  /** What ftrace says can be probed; without it, the functions of the kernel's symbols, which tell no modules. */
+  private readKernelFunctions(module: string | undefined): readonly string[] | null {
     let list: Uint8Array | undefined;
     try {
       list = readProcFile(`${tracefs()}/available_filter_functions`, 4 << 20);
     } catch {
       list = undefined;
     }
-    const names = list
-      ? new TextDecoder()
-          .decode(list)
-          .split("\n")
-          .map((line) => line.split(/[ \t]/, 1)[0]!)
-      : this.kallsyms?.functionNames();
-    if (!names || names.length === 0) return null;
+    const names: string[] = [];
+    if (list) {
+      // A line is `name` or `name [module]`.
+      for (const line of new TextDecoder().decode(list).split("\n")) {
+        const [name = "", of] = line.split(/[ \t]+/);
+        if (module === undefined || module === (of === undefined ? "vmlinux" : of.slice(1, -1))) names.push(name);
+      }
+    } else if (module === undefined) {
+      names.push(...(this.kallsyms?.functionNames() ?? []));
+    }
+    if (names.length === 0 && (!list || module === undefined)) return null;
     return [...new Set(names)].filter((name) => /^[A-Za-z_][\w.]*$/.test(name)).toSorted();
   }
 

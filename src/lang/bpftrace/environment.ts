@@ -61,8 +61,8 @@ export interface TraceEnvironment {
   tracepoints(): readonly string[];
   /** Undefined when there is no such event. */
   tracepointFormat(category: string, name: string): TracepointFormat | undefined;
-  /** Functions that a kprobe may go to; null when the kernel does not tell. */
-  kernelFunctions(): readonly string[] | null;
+  /** Functions that a kprobe may go to, all or those of a module (`vmlinux`: of the kernel itself); null when the kernel does not tell. */
+  kernelFunctions(module?: string): readonly string[] | null;
   /** True when many functions can be attached to at once (`BPF_TRACE_KPROBE_MULTI`); asked only for patterns that find many. */
   readonly kprobeMulti?: boolean;
   /** Why kprobes cannot work here (with the mend), or null when they can. */

@@ -332,14 +332,10 @@ export class Expander {
       ...(module ? { module: module.text } : {}),
       name: `${provider}:${module ? `${module.text}:` : ""}${f}${offset ? `+${offset}` : ""}`,
     });
-    const functions = this.env.kernelFunctions();
+    const functions = this.env.kernelFunctions(module?.text);
     if (!isPattern(func)) {
-      if (functions === null || module || functions.includes(func)) return [target(func)];
-      return this.missing(
-        point.span,
-        `kernel function not found or not traceable: ${func}`,
-        didYouMean(nearestNames(func, functions).map((f) => `${provider}:${f}`)),
-      );
+      if (functions === null || functions.includes(func)) return [target(func)];
+      return this.untraceable(point, provider, func, module?.text, functions);
     }
     if (functions === null) {
       this.error(
@@ -352,6 +348,31 @@ export class Expander {
     const matches = functions.filter(matcher(func));
     if (matches.length === 0) return this.missing(point.span, `No matches for ${provider}:${func}`);
     return matches.map((f) => ({ ...target(f), matched: true }));
+  }
+
+  private untraceable(
+    point: AttachPoint,
+    provider: string,
+    func: string,
+    module: string | undefined,
+    functions: readonly string[],
+  ): ProbeTarget[] {
+    if (module !== undefined) {
+      if (functions.length === 0)
+        return this.missing(point.span, `no kernel module is loaded that has functions to trace: ${module}`);
+      const near = nearestNames(func, functions).map((f) => `${provider}:${module}:${f}`);
+      return this.missing(
+        point.span,
+        `kernel function not found or not traceable in ${module}: ${func}`,
+        didYouMean(near),
+      );
+    }
+    if (this.env.kernelSymbol(func) !== undefined) {
+      const why = "the kernel has it, and refuses probes on it (notrace, or part of the kernel's own tracing)";
+      return this.missing(point.span, `kernel function not traceable: ${func}`, `${why}; trace what calls it`);
+    }
+    const near = nearestNames(func, functions).map((f) => `${provider}:${f}`);
+    return this.missing(point.span, `kernel function not found or not traceable: ${func}`, didYouMean(near));
   }
 
   private tracepointsOrNone(): readonly string[] {

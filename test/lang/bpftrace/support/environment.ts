@@ -204,7 +204,12 @@ export function fakeEnvironment(over: Partial<TraceEnvironment> = {}): TraceEnvi
       if (!formats.has(full)) formats.set(full, format(text, Object.keys(TRACEPOINTS).indexOf(full) + 1));
       return formats.get(full);
     },
-    kernelFunctions: () => ["tcp_connect", "vfs_open", "vfs_read", "vfs_readv", "vfs_write"],
+    kernelFunctions: (module) =>
+      module === "ext4"
+        ? ["ext4_open"]
+        : module
+          ? []
+          : ["ext4_open", "tcp_connect", "vfs_open", "vfs_read", "vfs_readv", "vfs_write"],
     kprobeProblem: null,
     kernelSymbol: (name) => (name === "jiffies_64" ? 0xffff_ffff_8200_0000n : undefined),
     binaries: (pattern) => BINARIES[pattern] ?? [],
