@@ -1,4 +1,7 @@
-/** Shell completion from the option tables and the language's tables. */
+/**
+ * Shell completion from the option tables. What can stand in a script, and which probes this machine has, the shell asks skep itself
+ * (`skep completion --script TEXT`); it replaces the last run of letters, digits and `_:*`.
+ */
 import { COMMANDS, GLOBAL_OPTIONS } from "./options.ts";
 import type { Command, Option } from "./options.ts";
 
@@ -14,52 +17,83 @@ const words = (options: readonly Option[]): string[] =>
 const spellings = (option: Option): string =>
   [`--${option.long}`, ...(option.short ? [`-${option.short}`] : [])].join("|");
 
-/** Completion code for a shell. `providers` are the names of probes, which complete `-l`. */
-export function completionScript(shell: Shell, providers: readonly string[]): string {
-  return { bash, zsh, fish }[shell](providers);
+/** Completion code for a shell. */
+export function completionScript(shell: Shell): string {
+  return { bash, zsh, fish }[shell]();
 }
 
-function bashValue(option: Option, providers: readonly string[]): string | undefined {
+function bashValue(option: Option): string | undefined {
   if (option.choices) return `COMPREPLY=($(compgen -W "${option.choices.join(" ")}" -- "$cur"))`;
   switch (option.completes) {
     case "file":
-      return `COMPREPLY=($(compgen -f -- "$cur"))`;
+      return `COMPREPLY=($(compgen -f -- "$cur")); compopt -o filenames`;
     case "directory":
-      return `COMPREPLY=($(compgen -d -- "$cur"))`;
+      return `COMPREPLY=($(compgen -d -- "$cur")); compopt -o filenames`;
     case "pid":
       return `COMPREPLY=($(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur"))`;
     case "command":
       return `COMPREPLY=($(compgen -c -- "$cur"))`;
-    case "probe":
-      return `COMPREPLY=($(compgen -W "${providers.map((name) => `${name}:`).join(" ")}" -- "$cur")); compopt -o nospace`;
+    case "script":
+      return `_skep_words --script`;
     default:
       return option.value === undefined ? undefined : "COMPREPLY=()";
   }
 }
 
-function bash(providers: readonly string[]): string {
+function bash(): string {
   const branch = (command: Command): string => {
     const values = shown(command.options)
-      .map((option) => ({ option, code: bashValue(option, providers) }))
+      .map((option) => ({ option, code: bashValue(option) }))
       .filter(({ code }) => code !== undefined)
       .map(({ option, code }) => `        ${spellings(option)}) ${code}; return ;;`);
     const operand =
       command.operands === "file"
-        ? `COMPREPLY=($(compgen -f -- "$cur"))`
+        ? `COMPREPLY=($(compgen -f -- "$cur")); compopt -o filenames`
         : command.operandChoices
           ? `COMPREPLY=($(compgen -W "${command.operandChoices.join(" ")}" -- "$cur"))`
           : "COMPREPLY=()";
+    const probes = command.options.some((option) => option.operandHint === "PATTERN")
+      ? `elif [[ " \${COMP_WORDS[*]} " =~ " "(-l|--list)" " ]]; then _skep_words --probes\n      `
+      : "";
     return `    ${command.name})
       case "$prev" in
 ${values.join("\n")}
       esac
       if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "${words(command.options).join(" ")}" -- "$cur"))
-      else ${operand}; fi ;;`;
+      ${probes}else ${operand}; fi ;;`;
   };
   return `# bash completion of skep
+# Words of a script or probes that continue $cur. Of these bash wants what follows the last of its word breaks, of which : is one.
+_skep_words() {
+  local quote= text=$cur
+  case $text in \\'*|\\"*) quote=\${text:0:1} text=\${text:1} ;; esac
+  local last=\${text##*[^A-Za-z0-9_:\\*]}
+  local head=\${text%"$last"}
+  [[ $1 == --probes ]] && last=$text head=
+  local skip=
+  [[ -z $quote && $COMP_WORDBREAKS == *:* && $text == *:* ]] && skip=\${text%:*}:
+  local IFS=$'\\n' word
+  COMPREPLY=()
+  for word in $("\${COMP_WORDS[0]/#\\~/$HOME}" completion "$1" "$head$last" 2>/dev/null); do
+    word=$head$word
+    COMPREPLY+=("\${word#"$skip"}")
+  done
+  # Of one word bash would close the quote behind it.
+  [[ -n $quote && \${#COMPREPLY[@]} -eq 1 ]] && COMPREPLY+=("\${COMPREPLY[0]} ")
+  # A part of a name, or a script that goes on.
+  [[ -n $quote || $word == *: ]] && compopt -o nospace 2>/dev/null
+  return 0
+}
+
 _skep() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]}
-  if [[ $COMP_CWORD -eq 1 ]]; then
+  # The word that is typed, put together again where it was broken at a colon.
+  local at=$COMP_CWORD cur=\${COMP_WORDS[COMP_CWORD]}
+  while ((at > 1)) && [[ \${COMP_WORDS[at]} == :* || \${COMP_WORDS[at-1]} == *: ]]; do
+    ((at--))
+    cur=\${COMP_WORDS[at]}$cur
+  done
+  local prev=\${COMP_WORDS[at-1]}
+  if [[ $at -eq 1 ]]; then
     COMPREPLY=($(compgen -W "${[...COMMANDS.map((c) => c.name), ...words(GLOBAL_OPTIONS)].join(" ")}" -- "$cur"))
     return
   fi
@@ -73,7 +107,7 @@ complete -F _skep skep
 
 const zshQuote = (text: string): string => text.replace(/'/g, "'\\''").replace(/[[\]:]/g, "\\$&");
 
-function zsh(providers: readonly string[]): string {
+function zsh(): string {
   const action = (option: Option): string => {
     if (option.value === undefined) return "";
     const what = option.choices
@@ -83,7 +117,8 @@ function zsh(providers: readonly string[]): string {
           directory: "_files -/",
           pid: "_pids",
           command: "_command_names -e",
-          probe: `(${providers.map((name) => `${name}\\:`).join(" ")})`,
+          // The space keeps _arguments from adding options of compadd.
+          script: " _skep_words --script",
         }[option.completes as string] ?? "");
     return `:${zshQuote(option.value)}:${what}`;
   };
@@ -93,11 +128,25 @@ function zsh(providers: readonly string[]): string {
   };
   const operands = (command: Command): string =>
     command.operands === "file"
-      ? " '*:file:_files'"
+      ? " '*:file:_skep_operand'"
       : command.operandChoices
         ? ` '1:shell:(${command.operandChoices.join(" ")})'`
         : "";
   return `#compdef skep
+# Words of a script or probes that continue what is typed.
+_skep_words() {
+  local text=$PREFIX
+  [[ $1 == --script ]] && compset -P '*[^A-Za-z0-9_:\\*]'
+  local -a found
+  found=(\${(f)"$(skep completion $1 "$text" 2>/dev/null)"})
+  # A part of a name goes on, and so does a script.
+  compadd -S '' -- $found
+}
+
+_skep_operand() {
+  if (( $words[(I)(-l|--list)] )); then _skep_words --probes; else _files; fi
+}
+
 _skep() {
   if (( CURRENT == 2 )); then
     local -a commands=(${COMMANDS.map((c) => `'${c.name}:${zshQuote(c.summary)}'`).join(" ")})
@@ -115,7 +164,7 @@ compdef _skep skep
 `;
 }
 
-function fish(providers: readonly string[]): string {
+function fish(): string {
   const quote = (text: string): string => `'${text.replace(/['\\]/g, "\\$&")}'`;
   const values = (option: Option): string => {
     if (option.choices) return ` -x -a ${quote(option.choices.join(" "))}`;
@@ -127,13 +176,26 @@ function fish(providers: readonly string[]): string {
         return " -x -a '(__fish_complete_pids)'";
       case "command":
         return " -x -a '(__fish_complete_command)'";
-      case "probe":
-        return ` -x -a ${quote(providers.map((name) => `${name}:`).join(" "))}`;
+      case "script":
+        return " -x -a '(__skep_words --script)'";
       default:
         return option.value === undefined ? "" : " -x";
     }
   };
-  const lines = ["# fish completion of skep", "complete -c skep -f"];
+  const lines = [
+    "# fish completion of skep",
+    "# Words of a script or probes that continue what is typed.",
+    "function __skep_words",
+    "  set -l text (commandline -ct | string collect)",
+    `  set text (string replace -r '^["\\']' '' -- $text | string collect)`,
+    "  set -l head ''",
+    "  test $argv[1] = --script; and set head (string replace -r '[A-Za-z0-9_:*]*$' '' -- $text | string collect)",
+    '  for word in (skep completion $argv[1] "$text" 2>/dev/null)',
+    '    echo -- "$head$word"',
+    "  end",
+    "end",
+    "complete -c skep -f",
+  ];
   for (const command of COMMANDS) {
     lines.push(`complete -c skep -n __fish_use_subcommand -a ${command.name} -d ${quote(command.summary)}`);
     const when = `-n '__fish_seen_subcommand_from ${command.name}'`;
@@ -141,7 +203,15 @@ function fish(providers: readonly string[]): string {
       const short = option.short ? ` -s ${option.short}` : "";
       lines.push(`complete -c skep ${when}${short} -l ${option.long}${values(option)} -d ${quote(option.help)}`);
     }
-    if (command.operands === "file") lines.push(`complete -c skep ${when} -F`);
+    const list = "__fish_contains_opt -s l list";
+    if (command.options.some((option) => option.operandHint === "PATTERN")) {
+      lines.push(
+        `complete -c skep -n '__fish_seen_subcommand_from ${command.name}; and ${list}' -a '(__skep_words --probes)'`,
+      );
+    }
+    if (command.operands === "file") {
+      lines.push(`complete -c skep -n '__fish_seen_subcommand_from ${command.name}; and not ${list}' -F`);
+    }
     if (command.operandChoices) lines.push(`complete -c skep ${when} -a ${quote(command.operandChoices.join(" "))}`);
   }
   return `${lines.join("\n")}\n`;

@@ -13,7 +13,7 @@ export interface Option {
   /** The only values, for checking and completion. */
   readonly choices?: readonly string[];
   /** What completes the value. */
-  readonly completes?: "file" | "directory" | "pid" | "command" | "probe";
+  readonly completes?: "file" | "directory" | "pid" | "command" | "script";
   readonly help: string;
   /** Accepted so that command lines for bpftrace go on working, and left out of help. */
   readonly hidden?: boolean;
@@ -37,7 +37,13 @@ export interface Command {
 }
 
 const HELP: Option = { long: "help", short: "h", help: "show this help" };
-const SCRIPT: Option = { long: "execute", short: "e", value: "SCRIPT", help: "the script itself instead of a file" };
+const SCRIPT: Option = {
+  long: "execute",
+  short: "e",
+  value: "SCRIPT",
+  completes: "script",
+  help: "the script itself instead of a file",
+};
 const OUTPUT: Option = {
   long: "output",
   short: "o",
@@ -112,7 +118,6 @@ export const COMMANDS: readonly Command[] = [
         long: "list",
         short: "l",
         operandHint: "PATTERN",
-        completes: "probe",
         help: "list probes that match (with -v their fields) and do nothing else",
       },
       {
@@ -210,7 +215,11 @@ export const COMMANDS: readonly Command[] = [
     summary: "print a script that completes skep's commands in your shell",
     usage: "bash | zsh | fish",
     description: "Prints shell code; load it from the shell's start file.",
-    options: [HELP],
+    options: [
+      HELP,
+      { long: "script", value: "TEXT", hidden: true, help: "words that continue a script; what the shell code calls" },
+      { long: "probes", value: "TEXT", hidden: true, help: "probes that continue a name; what the shell code calls" },
+    ],
     operands: "choice",
     operandChoices: ["bash", "zsh", "fish"],
     examples: [

@@ -66,7 +66,13 @@ describeWith(["linux", "root", "bpf", "tracefs"], "ends", () => {
 
   test("what system() leaves in the background is not waited for", async () => {
     const started = performance.now();
-    const result = await skep("trace", "-q", "--unsafe", "-e", 'BEGIN { system("sleep 15 2>/dev/null & echo hi"); exit(); }');
+    const result = await skep(
+      "trace",
+      "-q",
+      "--unsafe",
+      "-e",
+      'BEGIN { system("sleep 15 2>/dev/null & echo hi"); exit(); }',
+    );
     expect(result.stdout).toBe("hi\n\n\n\n");
     expect(performance.now() - started).toBeLessThan(10_000);
   });

@@ -33,6 +33,7 @@ describe("calls", () => {
     [["trace", "-p", "2147483647", "-e", "BEGIN{}"], 2, /^$/, /no process has this id/],
     [["trace", "-d", "asn", "-e", "BEGIN{}"], 2, /^$/, /-d asn: no such stage \(did you mean asm\?\)/],
     [["trace", "--emit-llvm", "x", "-e", "BEGIN{}"], 3, /^$/, /compiles without LLVM/],
+    [["trace", "--jsn", "-e", "BEGIN{}"], 2, /^$/, /unknown option --jsn \(did you mean --json\?\)/],
     [["completion"], 2, /^$/, /bash, zsh, fish/],
     [["completion", "fish"], 0, /complete -c skep/, /^$/],
     [["demo", "--seconds", "x"], 2, /^$/, /whole number/],
@@ -224,7 +225,7 @@ describeWith(["root", "bpf"], "runs", () => {
 
   test("JSON: every line can be parsed", async () => {
     const script = `BEGIN { printf("a\\"b\\n\\x01é\\xff"); @["k\\n"] = 1; @h = hist(5); print((1, "x")); time("%H"); exit(); }`;
-    const { stdout } = await skep("trace", "-f", "json", "-e", script);
+    const { stdout } = await skep("trace", "--json", "-e", script);
     const types = stdout
       .trim()
       .split("\n")
