@@ -285,6 +285,12 @@ export function substitute(func: Func, replacement: ReadonlyMap<Inst, Value>): v
   }
 }
 
+/** The phis that a block starts with. */
+export function phisOf(block: Block): readonly Inst[] {
+  const end = block.insts.findIndex((i) => i.op !== "phi");
+  return end === -1 ? block.insts : block.insts.slice(0, end);
+}
+
 /** Takes the edge from `from` out of the phis of `to`. */
 export function removeIncoming(to: Block, from: Block): void {
   for (const phi of to.insts) {

@@ -6,7 +6,7 @@
  * Constant offsets stay in the memory access (a context pointer may not be moved), addresses of the frame are made where they are used.
  */
 import { SkepError } from "../../base/index.ts";
-import { baseOf, findLoops, predecessors, usersOf } from "../analysis.ts";
+import { baseOf, findLoops, phisOf, predecessors, usersOf } from "../analysis.ts";
 import type { Predecessors, Users } from "../analysis.ts";
 import type { BinaryOp, Block, Func, Inst, Param, Position, Predicate, Value } from "../ir.ts";
 import { COMMUTATIVE, INVERSE, isBinary, MIRROR } from "../ops.ts";
@@ -86,7 +86,7 @@ class Selector {
       this.position = block.insts[0]?.position ?? null;
       if (block === this.func.blocks[0]) this.receiveParams();
       if (this.preds.get(block)!.length === 1) {
-        this.parallelCopies(this.phisOf(block).map((phi) => ({ dst: this.regFor(phi), value: phi.args[0]! })));
+        this.parallelCopies(phisOf(block).map((phi) => ({ dst: this.regFor(phi), value: phi.args[0]! })));
       }
       for (const inst of block.insts) {
         this.position = inst.position ?? this.position;
@@ -98,13 +98,7 @@ class Selector {
   }
 
   private newBlock(): MBlock {
-    return {
-      id: this.nextBlock++,
-      insts: [],
-      term: { kind: "exit", value: false },
-      position: null,
-      depth: this.depth,
-    };
+    return { id: this.nextBlock++, insts: [], term: { kind: "exit", value: false }, position: null, depth: this.depth };
   }
 
   private newReg(): Reg {
@@ -125,11 +119,6 @@ class Selector {
   private startBlock(block: MBlock): void {
     this.current = block;
     this.out.blocks.push(block);
-  }
-
-  private phisOf(block: Block): Inst[] {
-    const end = block.insts.findIndex((i) => i.op !== "phi");
-    return end === -1 ? block.insts : block.insts.slice(0, end);
   }
 
   private regFor(value: Inst | Param): Reg {
@@ -669,7 +658,7 @@ class Selector {
   /** The block to go to for an edge out of a branch: one of its own when the edge carries phi copies. */
   private edge(from: Block, to: Block): MBlock {
     const target = this.first.get(to)!;
-    if (this.preds.get(to)!.length === 1 || this.phisOf(to).length === 0) return target;
+    if (this.preds.get(to)!.length === 1 || phisOf(to).length === 0) return target;
     const between = this.newBlock();
     this.startBlock(between);
     this.copiesFor(from, to);
@@ -679,7 +668,7 @@ class Selector {
 
   private copiesFor(from: Block, to: Block): void {
     if (this.preds.get(to)!.length === 1) return;
-    const copies = this.phisOf(to).map((phi) => ({
+    const copies = phisOf(to).map((phi) => ({
       dst: this.regFor(phi),
       value: phi.args[phi.incoming!.indexOf(from)]!,
     }));
