@@ -25,8 +25,9 @@ import {
   registerValue,
   sequenceCopies,
   SIZE_OF,
+  type Condition,
+  type Copy,
 } from "./select-tables.ts";
-import type { Condition, Copy } from "./select-tables.ts";
 import type { FrameObject, MBlock, MFunc, MInst, MTerm, Reg, Symbol } from "./machine.ts";
 
 /** Turns one function into machine code. `allocaFrames` receives the frame object of every alloca. */
@@ -677,8 +678,7 @@ class Selector {
 
   /** Copies that happen at once: no source may be overwritten before it is read. */
   private parallelCopies(copies: { dst: Reg; value: Value }[]): void {
-    const leaves: { dst: Reg; value: Value }[] = [];
-    const moves: Copy[] = [];
+    const [leaves, moves]: [{ dst: Reg; value: Value }[], Copy[]] = [[], []];
     for (const { dst, value } of copies) {
       const v = this.canonical(value);
       if (isLeaf(v)) leaves.push({ dst, value: v });

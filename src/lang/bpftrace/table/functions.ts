@@ -258,7 +258,7 @@ export const FUNCTIONS: readonly FunctionRow[] = [
   row("find", "map: map, key: key, value: variable", BOOL, "looks up an entry once", "if (find(@start, tid, $v)) { }", {
     instead: "has_key and @map[key]",
   }),
-  row("len", "map: map-or-stack", I64, "number of entries of a map, or of frames of a stack", "print(len(@));"),
+  row("len", "map: map-or-stack", I64, "number of entries of a map, or of frames of a stack", "print(len(@start));"),
   // Text
   row("str", "address: text, length?: integer", "str", "reads text up to its NUL", "str(args.filename)"),
   row("buf", "data: bytes, length?: integer", "buf", "reads bytes", 'printf("%r", buf(args.buf, args.count));'),
