@@ -5,7 +5,7 @@ import { sizeOf, type Type } from "../types.ts";
 import type { Body } from "./body.ts";
 import { lowerNumber } from "./expressions.ts";
 import { bucketIndex } from "./histograms.ts";
-import { align8, forEachCpu, keyOf, lookup, lowerKey, notNull, update, zeroKey } from "./maps.ts";
+import { align8, forEachCpu, ifFound, keyOf, lookup, lowerKey, update, zeroKey } from "./maps.ts";
 import type { ScriptMap } from "./script.ts";
 
 /** How one aggregation changes its value. */
@@ -98,8 +98,10 @@ export function addTo(body: Body, map: ScriptMap, target: MapExpression, amount:
 
 function fold(body: Body, map: ScriptMap, key: Value, aggregator: Aggregator, operand: Value): void {
   const pointer = lookup(body, map, key);
-  body.ifElse(
-    notNull(body, pointer),
+  ifFound(
+    body,
+    map,
+    pointer,
     () => aggregator.fold(body, pointer, operand, map),
     map.key
       ? () => {
@@ -108,7 +110,6 @@ function fold(body: Body, map: ScriptMap, key: Value, aggregator: Aggregator, op
           update(body, map, key, value);
         }
       : undefined,
-    "then",
   );
 }
 
@@ -116,7 +117,7 @@ function countBucket(body: Body, map: ScriptMap, target: MapExpression, bucket: 
   const { b } = body;
   if (map.layout === "buckets") {
     const pointer = lookup(body, map, zeroKey(body));
-    body.ifElse(notNull(body, pointer), () => {
+    ifFound(body, map, pointer, () => {
       const slot = b.ptradd(pointer, b.binary("shl", bucket, body.int(3)));
       add(body, slot, 0, body.int(1));
     });

@@ -62,18 +62,14 @@ function linearBucket(
   const { b } = body;
   const steps = Math.ceil((type.max - type.min) / type.step);
   const index = body.cell(body.int(0));
-  body.ifElse(b.icmp("sge", value, body.int(type.min)), () => {
+  const within = (condition: Value, then: () => void): void => body.ifElse(condition, then, undefined, "then");
+  within(b.icmp("sge", value, body.int(type.min)), () => {
     index.set(body.int(steps + 1));
-    body.ifElse(b.icmp("slt", value, body.int(type.max)), () => {
+    within(b.icmp("slt", value, body.int(type.max)), () => {
       const from = type.min === 0 ? value : b.binary("sub", value, body.int(type.min));
       const step = type.step === 1 ? from : b.binary("udiv", from, body.int(type.step));
       // Always true; it bounds the quotient for the verifier, which knows nothing of division.
-      body.ifElse(
-        b.icmp("ult", step, body.int(steps)),
-        () => index.set(b.binary("add", step, body.int(1))),
-        undefined,
-        "then",
-      );
+      within(b.icmp("ult", step, body.int(steps)), () => index.set(b.binary("add", step, body.int(1))));
     });
   });
   return index.get();

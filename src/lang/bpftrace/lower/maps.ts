@@ -144,6 +144,15 @@ export function notNull(body: Body, pointer: Value): Value {
   return body.b.icmp("ne", pointer, body.b.const(0, "ptr"));
 }
 
+/**
+ * Runs `found` where a lookup found the entry, else `missing`. From Linux 6.14 on the verifier knows that an array has its elements
+ * (`get_constant_map_key`), so that nothing is asked.
+ */
+export function ifFound(body: Body, map: ScriptMap, pointer: Value, found: () => void, missing?: () => void): void {
+  if (!map.key && body.script.atLeast(6, 14)) found();
+  else body.ifElse(notNull(body, pointer), found, missing, "then");
+}
+
 /** Creates or replaces an entry. */
 export function update(body: Body, map: ScriptMap, key: Value, value: Value, flags: number = UpdateFlags.ANY): Value {
   return body.helper("map_update_elem", [body.b.mapref(map.kernelMap), key, value, body.int(flags)]);
