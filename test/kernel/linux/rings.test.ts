@@ -189,11 +189,15 @@ describeWith(["linux", "root", "bpf"], "perf buffers", () => {
     expect(reader.lost).toBe(0);
     let offered = 0;
     for (; offered < 1000; offered++) put(offered);
-    const first = numbers(reader).length;
-    // The kernel reports what it lost with the next record that fits.
-    put(1);
-    put(2);
-    expect(first + numbers(reader).length + reader.lost).toBe(offered + 2);
+    let seen = numbers(reader).length;
+    // A CPU reports what it lost with its next record that fits; the process may have moved to another one since.
+    for (let tries = 0; tries < 200 && seen + reader.lost < offered; tries++) {
+      put(tries);
+      offered++;
+      seen += numbers(reader).length;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect(seen + reader.lost).toBe(offered);
     expect(reader.lost).toBeGreaterThan(0);
 
     const woken = new Promise<void>((resolve) => {
