@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { test } from "vitest";
 import { describeUnless } from "../../../support/needs.ts";
 import { runInVm, vmKernels, vmSkipReason } from "../../../vm/testbed.ts";
 import { KPROBES } from "./kprobe-scripts.ts";
@@ -52,7 +52,7 @@ function fault(kernel: string, script: string, result: Result, expected?: string
 }
 
 describeUnless(vmSkipReason(), "scripts on the kernels of the matrix", () => {
-  test.each(vmKernels)("kernel %s", { timeout: 600_000 }, async (kernel) => {
+  test.concurrent.for(vmKernels)("kernel %s", { timeout: 600_000 }, async (kernel, { expect }) => {
     const directory = mkdtempSync(join(tmpdir(), "skep-scripts-"));
     try {
       const file = join(directory, "scripts.json");
