@@ -1,6 +1,7 @@
 /** BTF, the kernel's type information: read, look up, lay out, print, write. */
 export { BtfBuilder, btfIdentifier } from "./builder.ts";
 export type { BtfMemberSpec } from "./builder.ts";
+export { CoreKind } from "./core/kinds.ts";
 export { encodeBtfExt } from "./btf-ext.ts";
 export type { BtfExtSection } from "./btf-ext.ts";
 export { Btf } from "./btf.ts";

@@ -3,6 +3,7 @@
  * works on either without knowing. Owners (`KernelMap`, `KernelProgram`, `Link`, `RingReader`) hold kernel resources: whoever
  * holds one closes it; use after close throws; closing twice does nothing.
  */
+import type { Btf } from "../btf/index.ts";
 import type { AttachSpec, BpfObject, MapSpec, ProgramSpec } from "../object/index.ts";
 
 /** Something that holds a resource of the kernel. */
@@ -90,6 +91,18 @@ export interface LoadedObject extends Owner {
 export interface LoadOptions {
   /** Overrides `maxEntries` of maps by name before creation. */
   readonly maxEntries?: ReadonlyMap<string, number>;
+  /** Directory of a bpffs for maps that are pinned by name; default `/sys/fs/bpf`. */
+  readonly pinPath?: string;
+  /** Maps to take instead of creating them, by the object's names. They must fit, and stay their owner's to close. */
+  readonly reuse?: ReadonlyMap<string, KernelMap>;
+  /** bpffs mounted with delegated rights: a token made of it is used for every command (kernel 6.9). */
+  readonly tokenPath?: string;
+  /** Types that CO-RE relocations are resolved against, instead of the running kernel's. */
+  readonly coreBtf?: Btf;
+  /** Lines `CONFIG_NAME=value` that go before the kernel's own configuration. */
+  readonly kconfig?: string;
+  /** Loaded programs that freplace and tracing programs of the object refer to, by program name: id of the target program. */
+  readonly targetPrograms?: ReadonlyMap<string, number>;
   /** Verifier log wanted even on success (level 1 or 2), handed over here per program. */
   readonly log?: { readonly level: 1 | 2; readonly sink: (program: string, log: string) => void };
 }

@@ -6,9 +6,9 @@ export type AttachSpec =
   /** tracefs event through perf_event_open. */
   | { readonly kind: "tracepoint"; readonly category: string; readonly name: string; readonly cookie?: number }
   /** `BPF_RAW_TRACEPOINT_OPEN` by name; for programs of type TRACING (tp_btf) the name is in the program. */
-  | { readonly kind: "raw-tracepoint"; readonly name: string }
-  /** Loaded with `attachTo`: tp_btf, fentry, fexit, iterators. */
-  | { readonly kind: "tracing" }
+  | { readonly kind: "raw-tracepoint"; readonly name: string; readonly cookie?: number }
+  /** Loaded with `attachTo`: tp_btf, fentry, fexit, fmod_ret, LSM, iterators without parameters. */
+  | { readonly kind: "tracing"; readonly cookie?: number }
   /** Kernel function entry, entry plus an offset in bytes, or return. */
   | {
       readonly kind: "kprobe";
@@ -17,7 +17,7 @@ export type AttachSpec =
       readonly isReturn: boolean;
       readonly cookie?: number;
     }
-  /** Many kernel functions at once through `BPF_TRACE_KPROBE_MULTI` (kernel 5.18 with FPROBE). */
+  /** Many kernel functions at once through `BPF_TRACE_KPROBE_MULTI` (kernel 5.18 with FPROBE), or as sessions when the program is loaded so. */
   | {
       readonly kind: "kprobe-multi";
       readonly funcs: readonly string[];
@@ -58,4 +58,121 @@ export type AttachSpec =
       readonly frequencyHz?: number;
       readonly pid?: number;
       readonly cpus?: readonly number[];
+    }
+  /** An iterator with what it walks: elements of a map (its id), or tasks, or cgroups below `cgroup` in an order. */
+  | {
+      readonly kind: "iterator";
+      readonly mapId?: number;
+      readonly tid?: number;
+      readonly pid?: number;
+      /** Path of a directory in cgroup2. */
+      readonly cgroup?: string;
+      readonly order?: "self-only" | "descendants-pre" | "descendants-post" | "ancestors-up" | "children";
+    }
+  /** Replaces the function `func` of a loaded program. */
+  | { readonly kind: "freplace"; readonly programId: number; readonly func: string }
+  /** A network interface, by name or index, through a BPF link. */
+  | {
+      readonly kind: "xdp";
+      readonly device: string | number;
+      /** Default: the driver's own way where it has one. */
+      readonly mode?: "generic" | "driver" | "offload";
+    }
+  /** Kernel 6.6. */
+  | {
+      readonly kind: "tcx";
+      readonly device: string | number;
+      readonly direction: "ingress" | "egress";
+      readonly anchor?: LinkAnchor;
+    }
+  /** A classifier (`clsact`) through netlink, for kernels before 6.6. */
+  | {
+      readonly kind: "tc";
+      readonly device: string | number;
+      readonly direction: "ingress" | "egress";
+      /** Chosen by the kernel when absent. */
+      readonly priority?: number;
+      readonly handle?: number;
+    }
+  /** Kernel 6.7. */
+  | {
+      readonly kind: "netkit";
+      readonly device: string | number;
+      readonly anchor?: LinkAnchor;
+    }
+  /** Kernel 6.4. Numbers are `NFPROTO_*` and `NF_INET_*`. */
+  | {
+      readonly kind: "netfilter";
+      readonly family: number;
+      readonly hook: number;
+      readonly priority: number;
+      readonly defragment?: boolean;
+    }
+  /** A directory in cgroup2; what is hooked there is the program's expected attach type. */
+  | {
+      readonly kind: "cgroup";
+      readonly path: string;
+      /** Links run beside others; `override` and `exclusive` attach without a link, as before kernel 5.7. */
+      readonly mode?: "multi" | "override" | "exclusive";
+      readonly anchor?: LinkAnchor;
+      /** Before the programs of child cgroups (kernel 6.15). */
+      readonly preorder?: boolean;
+    }
+  /** sk_lookup and flow dissectors: a network namespace, that of the process when absent. */
+  | { readonly kind: "netns"; readonly path?: string }
+  /** sk_skb and sk_msg programs: a sockmap or sockhash. */
+  | { readonly kind: "sockmap"; readonly mapId: number }
+  /** A remote control receiver such as `/dev/lirc0`. */
+  | { readonly kind: "lirc"; readonly path: string }
+  /** A socket of this process: `SO_ATTACH_BPF`, or `SO_ATTACH_REUSEPORT_EBPF`. */
+  | { readonly kind: "socket"; readonly fd: number; readonly reuseport?: boolean };
+
+/** A place among programs at the same hook. Absent: behind all. */
+export type LinkAnchor =
+  | { readonly place: "head" | "tail" }
+  | { readonly place: "before" | "after"; readonly programId: number }
+  | { readonly place: "before" | "after"; readonly linkId: number };
+
+/**
+ * Where a person or a section's name says that a program goes, in names: symbols, patterns, system calls, USDT probes. What runs
+ * programs turns it into {@link AttachSpec}s of the machine.
+ */
+export type AttachRequest =
+  | AttachSpec
+  /** All kernel functions that a pattern with `*` and `?` names. */
+  | {
+      readonly kind: "kprobe-pattern";
+      readonly pattern: string;
+      readonly isReturn: boolean;
+      readonly cookie?: number;
+    }
+  /** The handler of a system call, whatever the architecture calls it. */
+  | { readonly kind: "ksyscall"; readonly syscall: string; readonly isReturn: boolean; readonly cookie?: number }
+  /** A function of a binary; names without a slash are looked for as the dynamic linker and the shell do. */
+  | {
+      readonly kind: "uprobe-symbol";
+      readonly path: string;
+      readonly func: string;
+      /** Bytes behind the function's start; with an empty `func` an address in the file. */
+      readonly offset: number;
+      readonly isReturn: boolean;
+      readonly pid?: number;
+      readonly cookie?: number;
+    }
+  /** All functions of a binary that a pattern names, in one link. */
+  | {
+      readonly kind: "uprobe-pattern";
+      readonly path: string;
+      readonly pattern: string;
+      readonly isReturn: boolean;
+      readonly pid?: number;
+    }
+  /** A static probe of a binary. */
+  | {
+      readonly kind: "usdt";
+      readonly path: string;
+      readonly provider: string;
+      readonly name: string;
+      readonly pid?: number;
+      readonly cookie?: number;
     };

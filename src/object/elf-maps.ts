@@ -30,7 +30,8 @@ const dataSections = {
 export function placeMaps(object: BpfObject, symbolOf: (name: string) => string): Map<string, PlacedMap> {
   const uses = { map: new Map<string, string>(), "map-value": new Map<string, string>() };
   for (const program of object.programs) {
-    for (const r of program.relocations) if (r.kind !== "kfunc") uses[r.kind].set(r.map, program.name);
+    for (const r of program.relocations)
+      if (r.kind === "map" || r.kind === "map-value") uses[r.kind].set(r.map, program.name);
   }
   const placed = new Map<string, PlacedMap>();
   for (const spec of object.maps) {

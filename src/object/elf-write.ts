@@ -325,6 +325,11 @@ class ObjectWriter {
           view.setInt16(at + 2, 0, true);
           view.setInt32(at + 4, -1, true);
           relocate(r.insnIndex, this.kernelSymbols.get(r.name)!, ElfBpfRelocation.R_BPF_64_32);
+        } else if (r.kind === "ksym") {
+          setSource(code, at, 0);
+          view.setInt32(at + 4, 0, true);
+          view.setInt32(at + 12, 0, true);
+          relocate(r.insnIndex, this.kernelSymbols.get(r.name)!, ElfBpfRelocation.R_BPF_64_64);
         } else {
           setSource(code, at, 0);
           view.setInt32(at + 4, r.kind === "map-value" ? r.offset : 0, true);

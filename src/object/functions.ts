@@ -113,7 +113,8 @@ function scan(
   for (const relocation of program.relocations) {
     const { insnIndex, kind } = relocation;
     const form = heads.has(insnIndex) ? OPCODE_FORMS[code[insnIndex * INSN_SIZE]!] : undefined;
-    const [name, wanted] = kind === "kfunc" ? [relocation.name, "call"] : [relocation.map, "ld-imm64"];
+    const [name, wanted] =
+      kind === "kfunc" ? [relocation.name, "call"] : [kind === "ksym" ? relocation.name : relocation.map, "ld-imm64"];
     if (form !== wanted) fail(`relocation of ${name} at instruction ${insnIndex}, which is no ${wanted}`);
   }
   for (const { insnIndex, target } of references) {

@@ -1,6 +1,8 @@
 /** What every front end makes and every kernel takes. */
-export type { AttachSpec } from "./attach.ts";
-export type { BpfObject, MapSpec, ProgramSpec, Relocation } from "./spec.ts";
+export type { AttachRequest, AttachSpec, LinkAnchor } from "./attach.ts";
+export type { BpfObject, CoreRelocation, MapSlot, MapSpec, ProgramSpec, Relocation, StructOpsSpec } from "./spec.ts";
+export type { KernelFacts, ModuleBtf } from "./kernel-facts.ts";
+export type { ExternSpec, KconfigExtern, KfuncExtern, KsymExtern, VariableSpec } from "./variables.ts";
 export { Elf, symbolTable } from "./elf.ts";
 export type { ElfDebugLink, ElfHeader, ElfNote, ElfSection, ElfSegment } from "./elf.ts";
 export {

@@ -311,7 +311,7 @@ type Attacher<Kind extends AttachSpec["kind"]> = (
   hint: AlternativeHint,
 ) => LinuxLink;
 
-const attachers: { readonly [Kind in AttachSpec["kind"]]: Attacher<Kind> } = {
+const attachers: { readonly [Kind in AttachSpec["kind"]]?: Attacher<Kind> } = {
   tracepoint: attachTracepoint,
   "raw-tracepoint": attachRawTracepoint,
   tracing: attachTracing,
@@ -328,5 +328,7 @@ export function attachProgram(
   spec: AttachSpec,
   hint: AlternativeHint = () => undefined,
 ): LinuxLink {
-  return (attachers[spec.kind] as Attacher<AttachSpec["kind"]>)(program, spec, hint);
+  const attach = attachers[spec.kind] as Attacher<AttachSpec["kind"]> | undefined;
+  if (attach === undefined) throw new TypeError(`no way to attach by ${spec.kind}`);
+  return attach(program, spec, hint);
 }

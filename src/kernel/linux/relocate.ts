@@ -38,7 +38,7 @@ export function relocate(spec: ProgramSpec, mapFd: (name: string) => number): Re
         setSource(code, at, BPF_PSEUDO_KFUNC_CALL);
         view.setInt16(at + 2, module === undefined ? 0 : moduleNumber(module, modules), true);
         view.setInt32(at + 4, id, true);
-      } else {
+      } else if (relocation.kind !== "ksym") {
         setSource(code, at, relocation.kind === "map" ? BPF_PSEUDO_MAP_FD : BPF_PSEUDO_MAP_VALUE);
         view.setInt32(at + 4, mapFd(relocation.map), true);
         view.setInt32(at + 12, relocation.kind === "map" ? 0 : relocation.offset, true);
@@ -54,7 +54,7 @@ export function relocate(spec: ProgramSpec, mapFd: (name: string) => number): Re
 function check(spec: ProgramSpec, relocation: Relocation, code: Uint8Array, at: number): void {
   const [opcode, size, form] = relocation.kind === "kfunc" ? [CALL, 8, "call"] : [LD_IMM64, 16, "ld_imm64"];
   if (at >= 0 && at + size <= code.length && code[at] === opcode) return;
-  const name = relocation.kind === "kfunc" ? relocation.name : relocation.map;
+  const name = "map" in relocation ? relocation.map : relocation.name;
   throw new RangeError(
     `program ${spec.name}: relocation of ${name} at instruction ${relocation.insnIndex}, which is no ${form}`,
   );
