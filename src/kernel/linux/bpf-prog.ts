@@ -1,5 +1,5 @@
 /** bpf(2) on programs: loading with the verifier's log, loading BTF, test runs. */
-import { BpfCmd, LogLevel, OBJ_NAME_LENGTH, ProgFlags, ProgType } from "../../isa/index.ts";
+import { BpfCmd, LogLevel, OBJ_NAME_LENGTH, ProgFlags, ProgType, TestRunFlags } from "../../isa/index.ts";
 import { UnsupportedError, VerifierError } from "../../base/index.ts";
 import type { ProgramSpec } from "../../object/index.ts";
 import { bpf, bpfFailure } from "./bpf.ts";
@@ -153,6 +153,8 @@ export interface TestRunRequest {
   readonly context?: Uint8Array;
   /** Runs, 1 by default; only packet programs repeat. */
   readonly repeat?: number;
+  /** Raw tracepoints: the CPU to run on, any by default. */
+  readonly cpu?: number;
 }
 
 /** What a test run answered. */
@@ -198,6 +200,7 @@ export function testRunProg(fd: number, name: string, type: number, request: Tes
     const size = type === ProgType.RAW_TRACEPOINT ? RAW_TRACEPOINT_CONTEXT_BYTES : 0;
     const context = request.context ?? new Uint8Array(size);
     if (context.length > 0) attributes.u32(A.CTX_SIZE_IN, context.length).input(A.CTX_IN, context);
+    if (request.cpu !== undefined) attributes.u32(A.FLAGS, TestRunFlags.ON_CPU).u32(A.CPU, request.cpu);
   }
   const result = bpf(BpfCmd.PROG_TEST_RUN, attributes);
   if (result === -Errno.ENOTSUPP) {
