@@ -1,7 +1,17 @@
 /** BTF, the kernel's type information: read, look up, lay out, print, write. */
 export { BtfBuilder, btfIdentifier } from "./builder.ts";
 export type { BtfMemberSpec } from "./builder.ts";
-export { CoreKind } from "./core/kinds.ts";
+export { CoreKind, coreKindPhrases } from "./core/kinds.ts";
+export { fieldsCompatible, typesCompatible, typesMatch } from "./core/compatible.ts";
+export type { CoreKernel, CoreModule } from "./core/candidates.ts";
+export { CoreError } from "./core/error.ts";
+export { CoreFailure } from "./core/failure.ts";
+export { essentialName } from "./core/names.ts";
+export { CORE_POISON_HELPER, relocateCore } from "./core/patch.ts";
+export type { CoreInsnRecord, CoreRelocateOptions, CoreRelocated } from "./core/patch.ts";
+export { CoreResolver } from "./core/resolver.ts";
+export type { CoreResult } from "./core/resolver.ts";
+export type { CoreRecord, CoreSpec, CoreStep } from "./core/spec.ts";
 export { encodeBtfExt } from "./btf-ext.ts";
 export type { BtfExtSection } from "./btf-ext.ts";
 export { Btf } from "./btf.ts";
@@ -30,7 +40,10 @@ export {
   LINE_INFO_SIZE,
 } from "./program-info.ts";
 export type { FuncInfo, LineInfo } from "./program-info.ts";
+export { printBtfHeader } from "./header.ts";
+export type { HeaderOptions } from "./header.ts";
 export { printBtfDeclaration, printBtfType } from "./print.ts";
+export type { CNames } from "./print.ts";
 export { dumpBtfRaw, printBtfRaw } from "./raw.ts";
 export { BtfStrings } from "./strings.ts";
 export type {

@@ -28,16 +28,31 @@ function roundUp(value: number, step: number): number {
   return Math.ceil(value / step) * step;
 }
 
+/** Names that differ from those in the BTF: several types of one name cannot stand in one header. */
+export interface CNames {
+  /** Of a struct, union, enum, forward declaration or typedef. */
+  type(type: BtfType): string;
+  /** Of an enumerator, by its place. */
+  enumerator(type: BtfEnum, index: number): string;
+}
+
+const ownNames: CNames = {
+  type: (type) => type.name,
+  enumerator: (type, index) => type.values[index]!.name,
+};
+
 class CPrinter {
   private readonly btf: Btf;
+  private readonly names: CNames;
   private readonly parts: string[] = [];
   private length = 0;
   private depth = 0;
   private readonly root: number;
 
-  constructor(btf: Btf, root: number) {
+  constructor(btf: Btf, root: number, names: CNames = ownNames) {
     this.btf = btf;
     this.root = root;
+    this.names = names;
   }
 
   text(): string {
@@ -61,14 +76,14 @@ class CPrinter {
         this.enumeration(type, 0);
         break;
       case BtfKind.FWD:
-        this.put(`${type.union ? "union" : "struct"} ${type.name}`);
+        this.put(`${type.union ? "union" : "struct"} ${this.names.type(type)}`);
         break;
       case BtfKind.TYPEDEF:
         // The compiler's own type behind this name has no BTF.
         if (type.typeId === 0 && type.name === "__gnuc_va_list") this.put("typedef __builtin_va_list __gnuc_va_list");
         else {
           this.put("typedef ");
-          this.declaration(type.typeId, type.name, 0);
+          this.declaration(type.typeId, this.names.type(type), 0);
         }
         break;
       case BtfKind.FUNC:
@@ -167,21 +182,21 @@ class CPrinter {
       case BtfKind.STRUCT:
       case BtfKind.UNION:
         if (type.name === "") this.composite(type, level);
-        else this.put(`${keyword(type)} ${type.name}`);
+        else this.put(`${keyword(type)} ${this.names.type(type)}`);
         break;
       case BtfKind.ENUM:
       case BtfKind.ENUM64:
         if (type.name === "") this.enumeration(type, level);
-        else this.put(`enum ${type.name}`);
+        else this.put(`enum ${this.names.type(type)}`);
         break;
       case BtfKind.FWD:
-        this.put(`${type.union ? "union" : "struct"} ${type.name}`);
+        this.put(`${type.union ? "union" : "struct"} ${this.names.type(type)}`);
         break;
       case BtfKind.UNKN:
       case BtfKind.INT:
       case BtfKind.FLOAT:
       case BtfKind.TYPEDEF:
-        this.put(type.name);
+        this.put(this.names.type(type));
         break;
       default:
         throw this.btf.damagedType(type.id, "it is used where only a type of data can be");
@@ -223,7 +238,7 @@ class CPrinter {
     const { btf } = this;
     const indent = "\t".repeat(level + 1);
     const packed = type.kind === BtfKind.STRUCT && isPacked(btf, type);
-    this.put(`${keyword(type)}${type.name === "" ? "" : ` ${type.name}`} {`);
+    this.put(`${keyword(type)}${type.name === "" ? "" : ` ${this.names.type(type)}`} {`);
     let end = 0;
     let afterBitfield = false;
     for (const member of type.members) {
@@ -268,11 +283,13 @@ class CPrinter {
   }
 
   private enumeration(type: BtfEnum, level: number): void {
-    this.put(`enum${type.name === "" ? "" : ` ${type.name}`}`);
+    this.put(`enum${type.name === "" ? "" : ` ${this.names.type(type)}`}`);
     if (type.values.length === 0) return;
     const suffix = type.kind === BtfKind.ENUM64 ? (type.signed ? "LL" : "ULL") : "";
     this.put(" {");
-    for (const { name, value } of type.values) this.put(`\n${"\t".repeat(level + 1)}${name} = ${value}${suffix},`);
+    for (const [i, { value }] of type.values.entries()) {
+      this.put(`\n${"\t".repeat(level + 1)}${this.names.enumerator(type, i)} = ${value}${suffix},`);
+    }
     this.put(`\n${"\t".repeat(level)}}`);
     const mode = enumModes[type.size];
     if (mode !== undefined && (type.kind === BtfKind.ENUM || type.values.every((v) => fitsInt(v.value)))) {
@@ -326,15 +343,15 @@ function isPacked(btf: Btf, type: BtfComposite): boolean {
  * The definition of a type as C, without the closing semicolon: structs, unions and enums with their bodies, typedefs, and the
  * declarations of functions and variables. Other types are printed as {@link printBtfDeclaration} does without a name.
  */
-export function printBtfType(btf: Btf, id: number): string {
-  const printer = new CPrinter(btf, id);
+export function printBtfType(btf: Btf, id: number, names?: CNames): string {
+  const printer = new CPrinter(btf, id, names);
   printer.definition(btf.typeById(id));
   return printer.text();
 }
 
 /** A declaration of `name` with a type, such as `struct file *file` or `char comm[16]`; the type alone when `name` is empty. */
-export function printBtfDeclaration(btf: Btf, id: number, name: string = ""): string {
-  const printer = new CPrinter(btf, id);
+export function printBtfDeclaration(btf: Btf, id: number, name: string = "", names?: CNames): string {
+  const printer = new CPrinter(btf, id, names);
   printer.declaration(id, name, 0);
   return printer.text();
 }
