@@ -67,6 +67,25 @@ export class StringTable implements NameSource {
     return String.fromCharCode.apply(null, codes);
   }
 
+  /** All names that have `byte` at least `count` times in a row. Looks at every `count`-th byte only. */
+  withRun(byte: number, count: number): string[] {
+    const { bytes } = this;
+    const found: string[] = [];
+    for (let at = count - 1; at < bytes.length; at += count) {
+      if (bytes[at] !== byte) continue;
+      let start = at;
+      while (start > 0 && bytes[start - 1] === byte) start--;
+      let end = at + 1;
+      while (bytes[end] === byte) end++;
+      if (end - start < count) continue;
+      const name = bytes.lastIndexOf(0, start) + 1;
+      found.push(this.get(name));
+      // The table ends with a NUL; the step goes on behind it.
+      at = bytes.indexOf(0, end);
+    }
+    return found;
+  }
+
   equals(offset: number, name: Uint8Array): boolean {
     const { bytes } = this;
     this.check(offset);

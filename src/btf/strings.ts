@@ -26,6 +26,11 @@ export class BtfStrings implements NameSource {
     return offset < this.start && this.base !== undefined ? this.base.get(offset) : this.own.get(offset - this.start);
   }
 
+  /** All texts of this table, not of its bases, that have `byte` at least `count` times in a row. */
+  withRun(byte: number, count: number): string[] {
+    return this.own.withRun(byte, count);
+  }
+
   /** Whether the text at an offset is `name`, given as UTF-8. */
   equals(offset: number, name: Uint8Array): boolean {
     return offset < this.start && this.base !== undefined

@@ -22,3 +22,4 @@ export { ElfSymbolTable } from "./elf-symbols.ts";
 export type { ElfSymbol, ElfSymbolHit } from "./elf-symbols.ts";
 export { writeElf } from "./elf-write.ts";
 export type { WriteElfOptions } from "./elf-write.ts";
+export { coreKernelOf, coreResolverFor, relocateProgram } from "./core-relocate.ts";

@@ -17,3 +17,36 @@ export const CoreKind = {
 
 /** One of the numbers of {@link CoreKind}. */
 export type CoreKind = (typeof CoreKind)[keyof typeof CoreKind];
+
+/** What a relocation of each kind asks for, as messages say it; by number. */
+export const coreKindPhrases: readonly string[] = [
+  "offset of",
+  "size of",
+  "existence of",
+  "signedness of",
+  "left shift of",
+  "right shift of",
+  "local type id of",
+  "type id of",
+  "existence of",
+  "size of",
+  "existence of",
+  "value of",
+  "match of",
+];
+
+/** What the access string of a relocation leads to: a field, the type itself, or a value of an enum. */
+export type CoreSubject = "field" | "type" | "enum-value";
+
+const subjects: readonly CoreSubject[] = [
+  ...Array.from({ length: 6 }, () => "field" as const),
+  ...Array.from({ length: 4 }, () => "type" as const),
+  "enum-value",
+  "enum-value",
+  "type",
+];
+
+/** The subject of a kind of relocation; undefined for a number that is none. */
+export function coreSubjectOf(kind: number): CoreSubject | undefined {
+  return subjects[kind];
+}
