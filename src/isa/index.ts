@@ -15,7 +15,9 @@ export {
 } from "./uapi/map-flags.ts";
 export {
   AttachFlags,
+  CgroupIterOrder,
   LogLevel,
+  NetfilterFlags,
   PerfLinkType,
   ProbeMultiFlags,
   ProgFlags,

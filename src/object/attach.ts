@@ -21,8 +21,10 @@ export type AttachSpec =
   | {
       readonly kind: "kprobe-multi";
       readonly funcs: readonly string[];
+      /** Instead of names, which are then empty: functions that share their name, and places behind a function's start. */
+      readonly addresses?: readonly bigint[];
       readonly isReturn: boolean;
-      /** As long as `funcs`. */
+      /** As long as `funcs` or `addresses`. */
       readonly cookies?: readonly number[];
     }
   /** A file offset (bytes) in a binary; every process when `pid` is absent. */
@@ -46,6 +48,8 @@ export type AttachSpec =
       readonly refCtrOffsets?: readonly number[];
       readonly isReturn: boolean;
       readonly pid?: number;
+      /** As long as `fileOffsets`. */
+      readonly cookies?: readonly number[];
     }
   /** `perf_event_open` of any type: software, hardware, and the clocks of profile and interval. One event a CPU in `cpus` (default: every online CPU). */
   | {
@@ -58,6 +62,7 @@ export type AttachSpec =
       readonly frequencyHz?: number;
       readonly pid?: number;
       readonly cpus?: readonly number[];
+      readonly cookie?: number;
     }
   /** An iterator with what it walks: elements of a map (its id), or tasks, or cgroups below `cgroup` in an order. */
   | {
@@ -125,7 +130,9 @@ export type AttachSpec =
   /** A remote control receiver such as `/dev/lirc0`. */
   | { readonly kind: "lirc"; readonly path: string }
   /** A socket of this process: `SO_ATTACH_BPF`, or `SO_ATTACH_REUSEPORT_EBPF`. */
-  | { readonly kind: "socket"; readonly fd: number; readonly reuseport?: boolean };
+  | { readonly kind: "socket"; readonly fd: number; readonly reuseport?: boolean }
+  /** A struct_ops map, by its name in the object: not a place of a program. */
+  | { readonly kind: "struct-ops"; readonly map: string };
 
 /** A place among programs at the same hook. Absent: behind all. */
 export type LinkAnchor =

@@ -35,6 +35,23 @@ export const AttachFlags = {
   LINK: 0x2000,
 } as const;
 
+/** `netfilter.flags` of `BPF_LINK_CREATE`. */
+export const NetfilterFlags = {
+  /** Fragments are put together before the program sees them (Linux 6.6). */
+  IP_DEFRAG: 0x1,
+} as const;
+
+/** `order` of iterators over cgroups: `enum bpf_cgroup_iter_order`. */
+export const CgroupIterOrder = {
+  UNSPEC: 0,
+  SELF_ONLY: 1,
+  DESCENDANTS_PRE: 2,
+  DESCENDANTS_POST: 3,
+  ANCESTORS_UP: 4,
+  /** Not in Linux 6.18. */
+  CHILDREN: 5,
+} as const;
+
 /** `query_flags` of `BPF_PROG_QUERY`. */
 export const QueryFlags = { EFFECTIVE: 0x1 } as const;
 

@@ -18,7 +18,18 @@ export const MapCreateAttr = {
   BTF_FD: 48,
   BTF_KEY_TYPE_ID: 52,
   BTF_VALUE_TYPE_ID: 56,
+  /** struct_ops: the value's type in the kernel's BTF. Linux 5.6. */
+  BTF_VMLINUX_VALUE_TYPE_ID: 60,
+  /** Linux 5.16. */
+  MAP_EXTRA: 64,
+  /** struct_ops of modules: their BTF, with `VTYPE_BTF_OBJ_FD`. Linux 6.9. */
+  VALUE_TYPE_BTF_OBJ_FD: 72,
+  /** With `TOKEN_FD`. Linux 6.9. */
+  MAP_TOKEN_FD: 76,
+  /** Up to `map_extra`: what 5.16 and later know. */
   SIZE: 72,
+  /** Up to `map_token_fd`: what 6.9 and later know. */
+  SIZE_WITH_TOKEN: 80,
 } as const;
 
 /** The element commands; `VALUE` is the next key for `BPF_MAP_GET_NEXT_KEY`. Also `BPF_MAP_FREEZE`. */
@@ -66,16 +77,37 @@ export const ProgLoadAttr = {
   FD_ARRAY: 120,
   /** Written by the kernel since 6.4: bytes that the whole log takes. */
   LOG_TRUE_SIZE: 140,
+  /** With `TOKEN_FD`. Linux 6.9. */
+  PROG_TOKEN_FD: 144,
   /** Up to `line_info_cnt` and `attach_btf_obj_fd`: what 5.5 and later know. */
   SIZE: 120,
   /** Up to `fd_array`: what 5.14 and later know. */
   SIZE_WITH_FD_ARRAY: 128,
   /** Up to `log_true_size`: what 6.4 and later know. */
   SIZE_WITH_LOG_TRUE_SIZE: 144,
+  /** Up to `prog_token_fd`: what 6.9 and later know. */
+  SIZE_WITH_TOKEN: 148,
 } as const;
 
 /** `BPF_BTF_LOAD`. */
-export const BtfLoadAttr = { BTF: 0, LOG_BUF: 8, BTF_SIZE: 16, LOG_SIZE: 20, LOG_LEVEL: 24, SIZE: 28 } as const;
+export const BtfLoadAttr = {
+  BTF: 0,
+  LOG_BUF: 8,
+  BTF_SIZE: 16,
+  LOG_SIZE: 20,
+  LOG_LEVEL: 24,
+  /** Linux 6.9, as the token. */
+  FLAGS: 32,
+  TOKEN_FD: 36,
+  SIZE: 28,
+  SIZE_WITH_TOKEN: 40,
+} as const;
+
+/** `BPF_TOKEN_CREATE`. */
+export const TokenCreateAttr = { FLAGS: 0, BPFFS_FD: 4, SIZE: 8 } as const;
+
+/** `BPF_PROG_BIND_MAP`. */
+export const ProgBindMapAttr = { PROG_FD: 0, MAP_FD: 4, FLAGS: 8, SIZE: 12 } as const;
 
 /** `BPF_OBJ_PIN` and `BPF_OBJ_GET`. */
 export const ObjAttr = { PATHNAME: 0, BPF_FD: 8, FILE_FLAGS: 12, SIZE: 16 } as const;
@@ -107,7 +139,14 @@ export const IdAttr = { ID: 0, NEXT_ID: 4, OPEN_FLAGS: 8, SIZE: 12 } as const;
 export const InfoAttr = { BPF_FD: 0, INFO_LEN: 4, INFO: 8, SIZE: 16 } as const;
 
 /** `BPF_RAW_TRACEPOINT_OPEN`. */
-export const RawTracepointAttr = { NAME: 0, PROG_FD: 8, SIZE: 16 } as const;
+export const RawTracepointAttr = {
+  NAME: 0,
+  PROG_FD: 8,
+  /** Linux 6.10. */
+  COOKIE: 16,
+  SIZE: 16,
+  SIZE_WITH_COOKIE: 24,
+} as const;
 
 /** `BPF_LINK_CREATE`; what follows `FLAGS` depends on the attach type. */
 export const LinkCreateAttr = {
@@ -117,9 +156,21 @@ export const LinkCreateAttr = {
   FLAGS: 12,
   /** perf_event, Linux 5.15. */
   PERF_COOKIE: 16,
-  /** tracing and iterators. */
+  /** freplace: a function in the BTF of the program behind `TARGET_FD`. */
+  TARGET_BTF_ID: 16,
+  /** tracing, Linux 6.0. */
+  TRACING_COOKIE: 24,
+  /** iterators: `union bpf_iter_link_info` and its size. */
   ITER_INFO: 16,
   ITER_INFO_LEN: 24,
+  /** netfilter, Linux 6.4. */
+  NETFILTER_PF: 16,
+  NETFILTER_HOOK: 20,
+  /** Signed. */
+  NETFILTER_PRIORITY: 24,
+  NETFILTER_FLAGS: 28,
+  /** tcx, netkit and cgroups: descriptor or, with `BPF_F_ID`, id of the program or link to be placed at. */
+  RELATIVE: 16,
   /** kprobe_multi, Linux 5.18. */
   KPROBE_FLAGS: 16,
   KPROBE_COUNT: 20,
@@ -137,6 +188,36 @@ export const LinkCreateAttr = {
   SIZE_PLAIN: 32,
   SIZE_KPROBE_MULTI: 48,
   SIZE_UPROBE_MULTI: 64,
+} as const;
+
+/** `union bpf_iter_link_info`, what an iterator walks. */
+export const IterLinkInfo = {
+  MAP_FD: 0,
+  CGROUP_ORDER: 0,
+  CGROUP_FD: 4,
+  TASK_TID: 0,
+  TASK_PID: 4,
+  SIZE: 16,
+} as const;
+
+/** `BPF_LINK_UPDATE`, Linux 5.7. Programs, or maps of struct_ops. */
+export const LinkUpdateAttr = { LINK_FD: 0, NEW_FD: 4, FLAGS: 8, OLD_FD: 12, SIZE: 16 } as const;
+
+/** `BPF_LINK_DETACH`, Linux 5.9. */
+export const LinkDetachAttr = { LINK_FD: 0, SIZE: 4 } as const;
+
+/** `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`. */
+export const ProgAttachAttr = { TARGET_FD: 0, PROG_FD: 4, ATTACH_TYPE: 8, FLAGS: 12, SIZE: 16 } as const;
+
+/** `BPF_PROG_QUERY`. `PROG_COUNT` is read and written. */
+export const ProgQueryAttr = {
+  TARGET: 0,
+  ATTACH_TYPE: 4,
+  QUERY_FLAGS: 8,
+  ATTACH_FLAGS: 12,
+  PROG_IDS: 16,
+  PROG_COUNT: 24,
+  SIZE: 32,
 } as const;
 
 /** `BPF_ITER_CREATE`. */
@@ -185,11 +266,72 @@ export const MapInfo = {
   BTF_ID: 64,
   BTF_KEY_TYPE_ID: 68,
   BTF_VALUE_TYPE_ID: 72,
-  SIZE: 80,
+  /** Linux 5.16. */
+  MAP_EXTRA: 80,
+  SIZE: 88,
 } as const;
 
 /** `struct bpf_btf_info`. */
 export const BtfInfo = { BTF: 0, BTF_SIZE: 8, ID: 12, NAME: 16, NAME_LEN: 24, KERNEL_BTF: 28, SIZE: 32 } as const;
 
-/** `struct bpf_link_info`, the part that all kinds share. */
-export const LinkInfo = { TYPE: 0, ID: 4, PROG_ID: 8, SIZE: 64 } as const;
+/** `struct bpf_link_info`: what all kinds share, then a part for each kind. Names are given room by the caller; lengths are read and written. */
+export const LinkInfo = {
+  TYPE: 0,
+  ID: 4,
+  PROG_ID: 8,
+  RAW_TP_NAME: 16,
+  RAW_TP_NAME_LEN: 24,
+  RAW_TP_COOKIE: 32,
+  TRACING_ATTACH_TYPE: 16,
+  TRACING_TARGET_OBJ_ID: 20,
+  TRACING_TARGET_BTF_ID: 24,
+  TRACING_COOKIE: 32,
+  CGROUP_ID: 16,
+  CGROUP_ATTACH_TYPE: 24,
+  ITER_TARGET_NAME: 16,
+  ITER_TARGET_NAME_LEN: 24,
+  ITER_MAP_ID: 28,
+  ITER_CGROUP_ID: 32,
+  ITER_CGROUP_ORDER: 40,
+  ITER_TASK_TID: 32,
+  ITER_TASK_PID: 36,
+  NETNS_INO: 16,
+  /** Of network namespaces, tcx, netkit and sockmaps. */
+  ATTACH_TYPE: 20,
+  /** Of XDP, tcx and netkit. */
+  IFINDEX: 16,
+  /** Of struct_ops and sockmaps. */
+  MAP_ID: 16,
+  NETFILTER_PF: 16,
+  NETFILTER_HOOK: 20,
+  NETFILTER_PRIORITY: 24,
+  NETFILTER_FLAGS: 28,
+  KPROBE_ADDRS: 16,
+  KPROBE_COUNT: 24,
+  KPROBE_FLAGS: 28,
+  KPROBE_MISSED: 32,
+  KPROBE_COOKIES: 40,
+  UPROBE_PATH: 16,
+  UPROBE_OFFSETS: 24,
+  UPROBE_REF_CTR_OFFSETS: 32,
+  UPROBE_COOKIES: 40,
+  UPROBE_PATH_SIZE: 48,
+  UPROBE_COUNT: 52,
+  UPROBE_FLAGS: 56,
+  UPROBE_PID: 60,
+  PERF_TYPE: 16,
+  /** Name of the file, function or tracepoint, by type. */
+  PERF_NAME: 24,
+  PERF_NAME_LEN: 32,
+  PERF_OFFSET: 36,
+  PERF_UPROBE_COOKIE: 40,
+  PERF_UPROBE_REF_CTR_OFFSET: 48,
+  PERF_KPROBE_ADDR: 40,
+  PERF_KPROBE_MISSED: 48,
+  PERF_KPROBE_COOKIE: 56,
+  PERF_TRACEPOINT_COOKIE: 40,
+  PERF_EVENT_CONFIG: 24,
+  PERF_EVENT_TYPE: 32,
+  PERF_EVENT_COOKIE: 40,
+  SIZE: 64,
+} as const;

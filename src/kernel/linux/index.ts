@@ -1,8 +1,14 @@
 /** The running Linux kernel: what it can do, what it lists, and how it is reached. */
 export { LinuxKernel, openLinuxKernel } from "./linux.ts";
 export type { LinuxKernelOptions } from "./linux.ts";
-export type { AlternativeHint } from "./attach.ts";
+export type { AlternativeHint } from "./attach/common.ts";
 export { LinuxLink } from "./link.ts";
+export { linkInfo } from "./link-info.ts";
+export type { LinkInfo, LinkInfoBase, ProbedPlace } from "./link-info.ts";
+export { IteratorRun } from "./iterator.ts";
+export { networkInterface, networkInterfaces } from "./network.ts";
+export type { NetworkInterface } from "./network.ts";
+export { btfBytes, programBtf } from "./program-btf.ts";
 export { LinuxMap, userValueSize } from "./maps.ts";
 export type { EntryChunk } from "../kernel.ts";
 export { LinuxObject } from "./load.ts";

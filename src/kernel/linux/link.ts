@@ -1,20 +1,27 @@
 /** Attachments to the running kernel. */
+import { SkepError, UnsupportedError } from "../../base/index.ts";
 import type { AttachSpec } from "../../object/index.ts";
 import type { Link } from "../kernel.ts";
-import { createIterator } from "./bpf.ts";
+import { tryDetachLink, updateLink } from "./bpf-link.ts";
 import { syscallFailure } from "./diagnose.ts";
+import { Errno } from "./errno.ts";
 import type { OwnedFd } from "./fd.ts";
-import { NativeMemory } from "./memory.ts";
-import { closeOnThreads, syscall3 } from "./sys.ts";
-
-const READ_BYTES = 1 << 16;
+import { IteratorRun } from "./iterator.ts";
+import { type LinkInfo, linkInfo } from "./link-info.ts";
+import type { LinuxMap } from "./maps.ts";
+import type { LinuxProgram } from "./programs.ts";
+import { closeOnThreads } from "./sys.ts";
 
 /** The descriptors of an attachment. */
 export interface LinkFds {
-  /** BPF links, or perf events where the kernel has no links to them: while one is open, the program runs. At least one. */
+  /** BPF links, or what else holds the attachment where the kernel has no links for it: while one is open, the program runs. At least one. */
   readonly holders: readonly OwnedFd[];
   /** Perf events below the links. */
   readonly events: readonly OwnedFd[];
+  /** Why `holders` are no BPF links, such as `a perf event before Linux 5.15`; absent when they are. */
+  readonly noLink?: string;
+  /** Takes the program off where no descriptor does; runs before the descriptors are closed. */
+  readonly takeOff?: () => void;
 }
 
 /** What keeps one attachment: descriptors, which the kernel closes with the process, and what must be undone besides. */
@@ -35,28 +42,80 @@ export class LinuxLink implements Link {
     return this.fds.holders[0]!;
   }
 
+  get isClosed(): boolean {
+    return this.fd.isClosed;
+  }
+
+  /** Why this attachment is no BPF link, which could be updated and pinned; undefined when it is one. */
+  get noLink(): string | undefined {
+    return this.fds.noLink;
+  }
+
+  /** What the kernel tells of the links, one for each of {@link LinkFds.holders}; empty when they are no links. */
+  info(): LinkInfo[] {
+    if (this.isClosed) throw new SkepError("closed", `link ${this.spec.kind}: used after it was closed`);
+    return this.fds.noLink === undefined ? this.fds.holders.map((fd) => linkInfo(fd.value)) : [];
+  }
+
+  /**
+   * Puts another program in the place of the one that runs, without a moment between them (`BPF_LINK_UPDATE`, Linux 5.7). It must be of
+   * the same type. `expected`: only when that program is the one that runs there. Struct_ops links take a map. Throws UnsupportedError
+   * for places whose program the kernel cannot exchange, SyscallError else.
+   */
+  update(to: LinuxProgram | LinuxMap, expected?: LinuxProgram | LinuxMap): void {
+    const what = `${this.spec.kind}, ${to.spec.name}`;
+    this.requireLink("update");
+    try {
+      for (const fd of this.fds.holders) updateLink(fd.value, to.fd.value, what, expected?.fd.value);
+    } catch (error) {
+      if ((error as { errno?: number }).errno !== Errno.EINVAL || canUpdate.has(this.spec.kind)) throw error;
+      const why = "the kernel cannot exchange the program of this kind of link: attach the new one, then close the old";
+      throw new UnsupportedError(`update of ${this.spec.kind}`, why, { cause: error });
+    }
+  }
+
+  /**
+   * Takes the program off its place; the link stays open, and what is pinned stays, without effect (`BPF_LINK_DETACH`, Linux 5.9). Throws
+   * UnsupportedError for kinds of links that only end by being closed.
+   */
+  detach(): void {
+    this.requireLink("detach");
+    for (const fd of this.fds.holders) {
+      const result = tryDetachLink(fd.value);
+      if (result >= 0) continue;
+      if (result === -Errno.EOPNOTSUPP || result === -Errno.ENOTSUPP) {
+        const why = "the kernel takes this kind of link off only when it is closed, and unpinned where it is pinned";
+        throw new UnsupportedError(`detach of ${this.spec.kind}`, why);
+      }
+      throw syscallFailure({ call: `bpf(BPF_LINK_DETACH, ${this.spec.kind})`, operation: "other", errno: -result });
+    }
+  }
+
+  private requireLink(what: string): void {
+    const { noLink } = this.fds;
+    if (noLink !== undefined)
+      throw new UnsupportedError(`${what} of ${this.spec.kind}`, `there is no link: it is held by ${noLink}`);
+  }
+
+  /** Starts a run of an iterator. Whoever holds it closes it. Throws SyscallError for other kinds of links. */
+  iterate(): IteratorRun {
+    return new IteratorRun(this.fd.value);
+  }
+
   /** Runs an iterator program over everything and returns what it wrote. Throws SyscallError for other kinds of links. */
   readIterator(): Uint8Array {
-    const iterator = createIterator(this.fd.value);
-    const memory = new NativeMemory(READ_BYTES);
-    const pieces: Uint8Array[] = [];
-    try {
-      for (;;) {
-        const count = syscall3("read", iterator.value, memory.address, memory.size);
-        if (count < 0) throw syscallFailure({ call: "read(iterator)", operation: "other", errno: -count });
-        if (count === 0) return Buffer.concat(pieces);
-        pieces.push(memory.bytes.slice(0, count));
-      }
-    } finally {
-      iterator.close();
-      memory.free();
-    }
+    using run = this.iterate();
+    return run.bytes();
   }
 
   close(): void {
     if (this.fd.isClosed) return;
-    for (const fd of this.fds.holders) fd.close();
-    this.closeRest();
+    try {
+      this.fds.takeOff?.();
+    } finally {
+      for (const fd of this.fds.holders) fd.close();
+      this.closeRest();
+    }
   }
 
   private closeRest(): void {
@@ -67,6 +126,7 @@ export class LinuxLink implements Link {
   /** See `Kernel.detach`. Links that are closed already are passed over. */
   static async detachAll(links: readonly LinuxLink[]): Promise<void> {
     const open = links.filter((link) => !link.fd.isClosed);
+    for (const link of open) link.fds.takeOff?.();
     await closeOnThreads(open.flatMap((link) => link.fds.holders.map((fd) => fd.release())));
     // What has to be undone must find its events closed.
     for (const link of open) if (link.undo !== undefined) link.closeRest();
@@ -78,3 +138,15 @@ export class LinuxLink implements Link {
     this.close();
   }
 }
+
+/** Kinds of which EINVAL is not the kernel's way to say that it has no update. */
+const canUpdate: ReadonlySet<AttachSpec["kind"]> = new Set([
+  "xdp",
+  "tcx",
+  "netkit",
+  "cgroup",
+  "netns",
+  "sockmap",
+  "iterator",
+  "struct-ops",
+]);

@@ -2,7 +2,9 @@
 import { SkepError } from "../../base/index.ts";
 import type { AttachSpec, BpfObject } from "../../object/index.ts";
 import type { Kernel, KernelMap, KernelProgram, Link, LoadOptions, Owner } from "../kernel.ts";
-import { type AlternativeHint, attachProgram } from "./attach.ts";
+import { attachProgram } from "./attach.ts";
+import type { AlternativeHint } from "./attach/common.ts";
+import { attachStructOpsMap } from "./attach/struct-ops.ts";
 import { enableStatistics } from "./bpf.ts";
 import { requirePrivileges } from "./diagnose.ts";
 import { LinuxLink } from "./link.ts";
@@ -38,6 +40,12 @@ export class LinuxKernel implements Kernel {
     if (!(program instanceof LinuxProgram))
       throw new TypeError(`program ${program.spec.name}: was loaded into another kernel`);
     return attachProgram(program, spec, this.alternative);
+  }
+
+  /** Registers a struct_ops map whose value is written: by a link where its section says so (Linux 6.4). Throws as {@link attach}. */
+  attachStructOps(map: KernelMap): LinuxLink {
+    if (!(map instanceof LinuxMap)) throw new TypeError(`map ${map.spec.name}: belongs to another kernel`);
+    return attachStructOpsMap(map);
   }
 
   detach(links: readonly Link[]): Promise<void> {

@@ -102,7 +102,7 @@ export class Attributes {
     return this.u64(offset, table.address);
   }
   /** A pointer to an array of 64-bit numbers. */
-  u64s(offset: number, values: readonly number[]): this {
+  u64s(offset: number, values: readonly (number | bigint)[]): this {
     const span = allocate(values.length * 8);
     values.forEach((value, i) => setU64(span.view, i * 8, value));
     return this.u64(offset, span.address);

@@ -14,6 +14,12 @@ export interface SyscallNumbers {
   readonly memfd_create: number;
   readonly write: number;
   readonly clock_gettime: number;
+  readonly socket: number;
+  readonly sendto: number;
+  readonly recvfrom: number;
+  readonly setsockopt: number;
+  readonly unshare: number;
+  readonly setns: number;
 }
 
 /** arm64 and riscv64 share the kernel's generic table (include/uapi/asm-generic/unistd.h). */
@@ -30,6 +36,12 @@ const generic: SyscallNumbers = {
   memfd_create: 279,
   write: 64,
   clock_gettime: 113,
+  socket: 198,
+  sendto: 206,
+  recvfrom: 207,
+  setsockopt: 208,
+  unshare: 97,
+  setns: 268,
 };
 
 /** Numbers by architecture. */
@@ -47,6 +59,12 @@ export const syscallNumbers: Readonly<Record<string, SyscallNumbers>> = {
     memfd_create: 319,
     write: 1,
     clock_gettime: 228,
+    socket: 41,
+    sendto: 44,
+    recvfrom: 45,
+    setsockopt: 54,
+    unshare: 272,
+    setns: 308,
   },
   arm64: generic,
   riscv64: generic,

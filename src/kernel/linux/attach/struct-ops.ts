@@ -1,0 +1,44 @@
+/** Registers struct_ops maps: tables of functions that the kernel calls, such as a TCP congestion control. */
+import { SkepError, UnsupportedError } from "../../../base/index.ts";
+import { MapFlags, MapType } from "../../../isa/index.ts";
+import { tryStructOpsLink } from "../bpf-link.ts";
+import { Errno } from "../errno.ts";
+import { OwnedFd, duplicateFd } from "../fd.ts";
+import { LinuxLink } from "../link.ts";
+import type { LinuxMap } from "../maps.ts";
+import { attachFailure, onlyLink, tooOld } from "./common.ts";
+
+/**
+ * Registers a struct_ops map whose value is written. With a link (maps of `.struct_ops.link`, Linux 6.4) it goes with the link, or with
+ * the process. Without one the value itself was the registration, and the map holds it: closing the link takes it off, and so does the
+ * end of the last holder of the map.
+ */
+export function attachStructOpsMap(map: LinuxMap): LinuxLink {
+  const { name, type, flags, structOps } = map.spec;
+  const what = `struct_ops ${name}`;
+  const spec = { kind: "struct-ops", map: name } as const;
+  if (type !== MapType.STRUCT_OPS) throw new TypeError(`${what}: map ${name} is of another type`);
+  if (structOps?.link !== true && (flags & MapFlags.LINK) === 0) {
+    const holder = duplicateFd(map.fd, what);
+    return new LinuxLink(spec, {
+      holders: [holder],
+      events: [],
+      noLink: "the map's value (no .struct_ops.link)",
+      takeOff: () => void map.delete(new Uint8Array(4)),
+    });
+  }
+  const old = tooOld(`link to ${what}`, 6, 4, "put it in section .struct_ops");
+  if (old !== undefined) throw old;
+  const result = tryStructOpsLink(map.fd.value);
+  if (result >= 0) return new LinuxLink(spec, onlyLink(new OwnedFd(result, `link ${what}`)));
+  const cause = attachFailure(what, -result);
+  if (result === -Errno.EEXIST || result === -Errno.EBUSY) {
+    const why = "one of that name is registered already, or its kind bears only one";
+    throw new UnsupportedError(what, why, { cause });
+  }
+  if (result === -Errno.EINVAL) {
+    const why = "the kernel finds members missing or wrong in it, or its value was not written";
+    throw new SkepError("struct-ops", `${what}: ${why}`, { cause });
+  }
+  throw cause;
+}
