@@ -11,9 +11,13 @@ export { CORE_POISON_HELPER, relocateCore } from "./core/patch.ts";
 export type { CoreInsnRecord, CoreRelocateOptions, CoreRelocated } from "./core/patch.ts";
 export { CoreResolver } from "./core/resolver.ts";
 export type { CoreResult } from "./core/resolver.ts";
+export { parseCoreSpec, specText } from "./core/spec.ts";
 export type { CoreRecord, CoreSpec, CoreStep } from "./core/spec.ts";
 export { encodeBtfExt } from "./btf-ext.ts";
 export type { BtfExtSection } from "./btf-ext.ts";
+export { CORE_RELOCATION_SIZE, decodeBtfExt } from "./btf-ext-read.ts";
+export type { BtfExt, BtfExtBlock } from "./btf-ext-read.ts";
+export { BtfEditor } from "./editor.ts";
 export { Btf } from "./btf.ts";
 export type { BtfEnumConstant, BtfParseOptions } from "./btf.ts";
 export {

@@ -135,4 +135,6 @@ export interface BpfObject {
   readonly variables?: readonly VariableSpec[];
   /** What the kernel or its configuration must fill in. */
   readonly externs?: readonly ExternSpec[];
+  /** `LINUX_VERSION_CODE` of section `version`, which kernels before 5.0 compare with their own for kprobes. */
+  readonly kernelVersion?: number;
 }
