@@ -1,0 +1,346 @@
+// node test/conformance/compare.mjs [OPTION...]: runs libbpf and Skep over the corpus that build.mjs makes, and says where they differ.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, release } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { reasons } from "./reasons.mjs";
+import { cacheDirectory, newLibbpf } from "./sources.mjs";
+
+const usage = `usage: node test/conformance/compare.mjs [OPTION...] [OBJECT...]
+
+Opens, loads and attaches every program of every object of the corpus, alone, with libbpf and with Skep, and compares verdicts and
+what the kernel was handed. Ends with 1 when a difference has no reason in reasons.mjs.
+
+  -c, --corpus NAME    libbpf-tools, selftests; may be repeated (default both)
+  -r, --referee NAME   debian, new: the packaged libbpf, or that of today (default new)
+  -d, --dist DIR       built Skep (default: dist)
+  -k, --keep           use results of the referee that are there
+  -a, --all            print every difference, those with a reason too
+  -o, --output FILE    write the table as Markdown
+      --no-attach      only load
+      --show PROGRAM   print both sides' instructions of one program
+`;
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    corpus: { type: "string", short: "c", multiple: true, default: ["libbpf-tools", "selftests"] },
+    referee: { type: "string", short: "r", default: "new" },
+    dist: { type: "string", short: "d", default: join(here, "../../dist") },
+    keep: { type: "boolean", short: "k", default: false },
+    all: { type: "boolean", short: "a", default: false },
+    output: { type: "string", short: "o" },
+    "no-attach": { type: "boolean", default: false },
+    show: { type: "string" },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+/**
+ * @typedef {{ call: string, errno: number, [key: string]: any }} Call
+ * @typedef {{ name: string, section: string, type: number, attachType: number, autoload: number, calls: Call[],
+ *   loaded?: number | string, attached?: number | string, why: string }} Program
+ * @typedef {{ opened: number | string, why: string, maps: any[], programs: Map<string, Program>, ended: string }} ObjectResult
+ */
+
+const binaries = join(cacheDirectory(), "bin");
+const watch = join(binaries, "watch.so");
+
+/** Compiles the C parts when their sources are newer. @param {string} referee */
+function compile(referee) {
+  mkdirSync(binaries, { recursive: true });
+  const libbpf = referee === "new" ? newLibbpf() : undefined;
+  if (referee === "new" && !libbpf)
+    throw new Error("no source of libbpf: SKEP_LIBBPF=PATH names a repository, or -r debian");
+  const jobs = [
+    ["-shared", "-fPIC", "-o", watch, join(here, "watch.c"), "-ldl"],
+    [
+      ...(libbpf ? [`-I${libbpf}/usr/include`] : []),
+      "-o",
+      join(binaries, `referee-${referee}`),
+      join(here, "referee.c"),
+      ...(libbpf ? [join(libbpf, "usr/lib/libbpf.a"), "-lelf", "-lz"] : ["-lbpf"]),
+    ],
+  ];
+  for (const args of jobs) {
+    const { status, stderr } = spawnSync("cc", ["-O2", "-Wall", ...args], { encoding: "utf8" });
+    if (status !== 0) throw new Error(`cc ${args.join(" ")}: ${stderr}`);
+  }
+}
+
+/** @param {readonly string[]} command @param {string} record @returns {Promise<string>} how it ended, empty when well */
+function observe(command, record) {
+  rmSync(record, { force: true });
+  return new Promise((resolve, reject) => {
+    const [program = "", ...args] = command;
+    const child = spawn(program, args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, LD_PRELOAD: watch, SKEP_WATCH: record },
+    });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
+    const timer = setTimeout(() => child.kill("SIGKILL"), 300_000);
+    child.once("error", reject);
+    child.once("close", (status, signal) => {
+      clearTimeout(timer);
+      resolve(status === 0 ? "" : `${signal ?? `status ${status}`} ${stderr.trim().split("\n").at(-1) ?? ""}`);
+    });
+  });
+}
+
+/** @param {string} record @param {string} ended @returns {ObjectResult} */
+function read(record, ended) {
+  /** @type {ObjectResult} */
+  const result = { opened: "no answer", why: "", maps: [], programs: new Map(), ended };
+  /** @type {Program | undefined} */
+  let program;
+  for (const text of existsSync(record) ? readFileSync(record, "utf8").split("\n").filter(Boolean) : []) {
+    const line = JSON.parse(text);
+    if ("opened" in line) Object.assign(result, { opened: line.opened, why: line.why ?? "" });
+    else if ("map" in line) result.maps.push(line);
+    else if ("program" in line) {
+      program = { ...line, name: line.program, calls: [], why: "" };
+      result.programs.set(line.program, /** @type {Program} */ (program));
+    } else if ("call" in line) program?.calls.push(line);
+    else if (program) Object.assign(program, line, { why: line.why || program.why });
+  }
+  return result;
+}
+
+/** The last time that the program itself was handed to the kernel. @param {Program} program @returns {Call | undefined} */
+function loadOf(program) {
+  const name = program.name.slice(0, 15);
+  return program.calls.findLast(({ call, name: called }) => call === "prog_load" && called === name);
+}
+
+/** What the kernel got, field by field. */
+const FIELDS = [
+  "type",
+  "attachType",
+  "flags",
+  "attachBtfId",
+  "attachOther",
+  "license",
+  "funcInfo",
+  "lineInfo",
+  "insns",
+];
+
+/**
+ * @typedef {{ what: string, ours: string, theirs: string }} Difference
+ * @param {Program} ours @param {Program} theirs @returns {Difference[]}
+ */
+function differences(ours, theirs) {
+  /** @type {Difference[]} */
+  const found = [];
+  /** @param {string} what @param {unknown} a @param {unknown} b */
+  const check = (what, a, b) => {
+    if (a !== b) found.push({ what, ours: String(a), theirs: String(b) });
+  };
+  const loads = (/** @type {Program} */ { loaded }) => (loaded === 0 ? "yes" : "no");
+  const attaches = (/** @type {Program} */ { attached }) =>
+    attached === undefined ? "not tried" : attached === 0 ? "yes" : "no";
+  check("autoload", ours.autoload, theirs.autoload);
+  check("loads", loads(ours), loads(theirs));
+  const [mine, its] = [loadOf(ours), loadOf(theirs)];
+  check("handed to the kernel", mine !== undefined, its !== undefined);
+  if (mine && its) {
+    for (const field of FIELDS) {
+      if (field === "insns") {
+        if (mine[field] !== its[field]) found.push(instructionDifference(mine[field], its[field]));
+      } else check(field, mine[field], its[field]);
+    }
+    if (ours.loaded !== 0 && theirs.loaded !== 0) check("errno", mine.errno, its.errno);
+    check("maps", JSON.stringify(sorted(mine["maps"])), JSON.stringify(sorted(its["maps"])));
+  }
+  if (ours.loaded === 0 && theirs.loaded === 0) check("attaches", attaches(ours), attaches(theirs));
+  if (ours.attached === 0 && theirs.attached === 0) check("attached by", attachCalls(ours), attachCalls(theirs));
+  return found;
+}
+
+/** @param {any[]} maps */
+const sorted = (maps) => maps.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+
+/** Calls that attached, each once: CPUs and files beside. @param {Program} program */
+function attachCalls({ calls }) {
+  const after = calls.slice(calls.findLastIndex(({ call }) => call === "prog_load") + 1);
+  const lines = after
+    .filter(({ call, errno }) => errno === 0 && call !== "map_create")
+    .map(({ errno: _, ...call }) => JSON.stringify(call));
+  return [...new Set(lines)].toSorted().join(" ");
+}
+
+/** @param {string} ours @param {string} theirs @returns {Difference} */
+function instructionDifference(ours, theirs) {
+  const [a, b] = [ours, theirs].map((hex) => hex.match(/.{16}/g) ?? []);
+  if (a?.length !== b?.length) return { what: "instructions", ours: `${a?.length}`, theirs: `${b?.length}` };
+  const at = (a ?? []).findIndex((insn, index) => insn !== b?.[index]);
+  const count = (a ?? []).filter((insn, index) => insn !== b?.[index]).length;
+  return { what: `instruction ${at} (${count} differ)`, ours: a?.[at] ?? "", theirs: b?.[at] ?? "" };
+}
+
+/** @param {string} corpus @param {string} side */
+function resultsDirectory(corpus, side) {
+  const directory = join(cacheDirectory(), "results", release(), side, corpus);
+  mkdirSync(directory, { recursive: true });
+  return directory;
+}
+
+/** @param {string} corpus @param {string} path @returns {Promise<{ ours: ObjectResult, theirs: ObjectResult }>} */
+async function compareObject(corpus, path) {
+  const name = basename(path).replace(/\.o$/, "");
+  const flags = options["no-attach"] ? ["--no-attach"] : [];
+  const their = join(resultsDirectory(corpus, options.referee), `${name}.jsonl`);
+  const our = join(resultsDirectory(corpus, "skep"), `${name}.jsonl`);
+  const theirEnd =
+    options.keep && existsSync(their)
+      ? ""
+      : await observe([join(binaries, `referee-${options.referee}`), ...flags, path], their);
+  const ourEnd = await observe([process.execPath, join(here, "ours.mjs"), ...flags, "--dist", options.dist, path], our);
+  return { ours: read(our, ourEnd), theirs: read(their, theirEnd) };
+}
+
+/**
+ * @typedef {{ corpus: string, object: string, program: string, difference: Difference, reason: string | undefined, why: string }} Row
+ * @typedef {{ objects: number, programs: number, theirs: number, ours: number, theirAttached: number, ourAttached: number, same: number }} Figures
+ */
+
+/** @param {string} corpus @returns {Promise<{ figures: Figures, rows: Row[] }>} */
+async function compareCorpus(corpus) {
+  const directory = join(cacheDirectory(), "objects", corpus);
+  const names = existsSync(directory) ? readdirSync(directory).filter((name) => name.endsWith(".bpf.o")) : [];
+  if (names.length === 0) throw new Error(`${directory}: no objects; run node test/conformance/build.mjs`);
+  const queue = names
+    .filter((name) => positionals.length === 0 || positionals.some((wanted) => name.startsWith(wanted)))
+    .map((name) => join(directory, name));
+  /** @type {Figures} */
+  const figures = { objects: 0, programs: 0, theirs: 0, ours: 0, theirAttached: 0, ourAttached: 0, same: 0 };
+  /** @type {Row[]} */
+  const rows = [];
+  const one = async (/** @type {string} */ path) => {
+    const object = basename(path);
+    const { ours, theirs } = await compareObject(corpus, path);
+    figures.objects++;
+    /** @param {string} program @param {Difference} difference @param {string} why */
+    const row = (program, difference, why) => {
+      const reason = reasons.find(
+        (entry) =>
+          entry.what.test(difference.what) &&
+          (!entry.object || entry.object.test(object)) &&
+          (!entry.program || entry.program.test(program)) &&
+          (!entry.why || entry.why.test(why)) &&
+          (!entry.kernel || entry.kernel.test(release())),
+      )?.reason;
+      rows.push({ corpus, object, program, difference, reason, why });
+    };
+    for (const [side, result] of /** @type {const} */ ([
+      ["Skep", ours],
+      [`libbpf`, theirs],
+    ]))
+      if (result.ended) row("", { what: `${side} ended with ${result.ended}`, ours: "", theirs: "" }, result.ended);
+    if ((ours.opened === 0) !== (theirs.opened === 0))
+      row(
+        "",
+        { what: "opens", ours: String(ours.opened), theirs: String(theirs.opened) },
+        `${ours.why} | ${theirs.why}`,
+      );
+    for (const name of new Set([...theirs.programs.keys(), ...ours.programs.keys()])) {
+      const [mine, its] = [ours.programs.get(name), theirs.programs.get(name)];
+      figures.programs++;
+      if (mine?.loaded === 0) figures.ours++;
+      if (its?.loaded === 0) figures.theirs++;
+      if (mine?.attached === 0) figures.ourAttached++;
+      if (its?.attached === 0) figures.theirAttached++;
+      if (!mine || !its) {
+        if (ours.opened === 0 && theirs.opened === 0)
+          row(name, { what: "program", ours: mine ? "there" : "absent", theirs: its ? "there" : "absent" }, "");
+        continue;
+      }
+      if (options.show === name) show(mine, its);
+      const found = differences(mine, its);
+      if (found.length === 0) figures.same++;
+      for (const difference of found) row(name, difference, `${mine.why} | ${its.why}`);
+    }
+  };
+  const worker = async () => {
+    for (let path = queue.shift(); path; path = queue.shift()) await one(path);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  return { figures, rows: rows.toSorted((a, b) => (a.object + a.program < b.object + b.program ? -1 : 1)) };
+}
+
+/** @param {Program} ours @param {Program} theirs */
+function show(ours, theirs) {
+  const [a, b] = [ours, theirs].map((program) => (loadOf(program)?.["insns"] ?? "").match(/.{16}/g) ?? []);
+  for (let at = 0; at < Math.max(a?.length ?? 0, b?.length ?? 0); at++) {
+    const [mine = "-".repeat(16), its = "-".repeat(16)] = [a?.[at], b?.[at]];
+    console.log(`${String(at).padStart(5)}  ${mine}  ${its}${mine === its ? "" : "  <"}`);
+  }
+  for (const [name, program] of /** @type {const} */ ([
+    ["Skep", ours],
+    ["libbpf", theirs],
+  ]))
+    for (const call of program.calls) console.log(name, JSON.stringify({ ...call, insns: undefined }));
+}
+
+async function main() {
+  if (options.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  compile(options.referee);
+  /** @type {string[]} */
+  const page = [];
+  let unexplained = 0;
+  for (const corpus of options.corpus) {
+    const { figures, rows } = await compareCorpus(corpus);
+    /** @type {Map<string, Row[]>} */
+    const explained = new Map();
+    for (const row of rows) if (row.reason) explained.set(row.reason, [...(explained.get(row.reason) ?? []), row]);
+    const open = rows.filter(({ reason }) => reason === undefined);
+    unexplained += open.length;
+    const table = [
+      `| ${corpus} | libbpf | Skep |`,
+      "|---|--:|--:|",
+      `| programs | ${figures.programs} | ${figures.programs} |`,
+      `| load | ${figures.theirs} | ${figures.ours} |`,
+      `| attach | ${figures.theirAttached} | ${figures.ourAttached} |`,
+      "",
+      `${figures.objects} objects; ${figures.same} programs without any difference in verdict, instructions, arguments of the load,`,
+      `maps and their contents, and calls that attach.`,
+    ];
+    console.log(table.join("\n"));
+    for (const row of options.all ? rows : open) {
+      const { what, ours, theirs } = row.difference;
+      console.log(
+        `${row.object} ${row.program}: ${what}: Skep ${ours}, libbpf ${theirs}${row.reason ? ` [${row.reason}]` : ""} (${row.why})`,
+      );
+    }
+    page.push(`## ${corpus}`, "", ...table, "");
+    if (explained.size > 0) page.push("| Difference | Programs | Of |", "|---|--:|---|");
+    for (const [reason, of] of explained) {
+      const objects = [...new Set(of.map(({ object }) => object.replace(/\.bpf\.o$/, "")))];
+      const named = objects.slice(0, 6).join(", ") + (objects.length > 6 ? ` and ${objects.length - 6} more` : "");
+      page.push(`| ${reason} | ${new Set(of.map(({ object, program }) => `${object}:${program}`)).size} | ${named} |`);
+    }
+    page.push("");
+  }
+  if (options.output) writeFileSync(options.output, `${intro()}\n${page.join("\n").trimEnd()}\n`);
+  console.log(unexplained === 0 ? "no difference without a reason" : `${unexplained} differences without a reason`);
+  return unexplained === 0 ? 0 : 1;
+}
+
+function intro() {
+  return `# Objects: libbpf and Skep
+
+Made by \`npm run conformance\`; do not edit. Each program of each object was opened, loaded alone and attached where its section says, by
+libbpf (${options.referee === "new" ? "built from its repository" : "Debian's 1.1"}) and by Skep, on Linux ${release()}. Compared are the verdicts and, where a program was
+handed to the kernel, every instruction after relocation, type, attach type, flags, BTF target, function and line records, the maps it
+uses and the first contents of those that hold data.
+`;
+}
+
+process.exitCode = await main();
