@@ -15,6 +15,8 @@ export type Need =
   | "bpftrace"
   | "bpftool"
   | "clang"
+  | "gcc"
+  | "libbpf"
   | "llvmObjdump";
 
 /** Effective capabilities of this process, as the bits of `CapEff`. */
@@ -49,6 +51,11 @@ const checks: Readonly<Record<Need, () => string | undefined>> = {
     existsSync("/sys/kernel/btf/vmlinux") ? undefined : "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)",
   bpftrace: tool("bpftrace", "--version", "bpftrace"),
   bpftool: tool("bpftool", "version", "bpftool"),
+  gcc: tool("gcc", "--version", "gcc"),
+  libbpf: () =>
+    existsSync("/usr/include/bpf/libbpf.h")
+      ? undefined
+      : "libbpf's headers are not installed (apt-get install libbpf-dev)",
   clang: tool("clang", "--version", "clang"),
   llvmObjdump: tool("llvm-objdump", "--version", "llvm"),
 };

@@ -155,9 +155,12 @@ function patchImm64(view: DataView, at: number, opcode: number, result: CoreResu
     view.getUint32(next, true) === 0;
   if (!isNumber) throw unexpectedInsn(result, opcode);
   const present = BigInt(view.getUint32(at + 4, true)) | (BigInt(view.getUint32(next + 4, true)) << 32n);
-  checkPresent(result, BigInt.asIntN(64, present), "constant");
-  view.setInt32(at + 4, low32(result.value), true);
-  view.setInt32(next + 4, low32(result.value >> 32n), true);
+  let { value } = result;
+  if (present === result.unsigned?.localValue && present !== BigInt.asUintN(64, result.localValue))
+    ({ value } = result.unsigned);
+  else checkPresent(result, BigInt.asIntN(64, present), "constant");
+  view.setInt32(at + 4, low32(value), true);
+  view.setInt32(next + 4, low32(value >> 32n), true);
 }
 
 function subject({ local }: CoreResult): string {

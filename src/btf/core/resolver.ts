@@ -19,6 +19,8 @@ export interface CoreResult {
   readonly localValue: bigint;
   /** What the instruction gets. */
   readonly value: bigint;
+  /** What to compare and put instead when the instruction holds an enum's value without its sign, as it does for large unsigned ones. */
+  readonly unsigned: { readonly localValue: bigint; readonly value: bigint } | undefined;
   /** The instruction must hold `localValue`, or object and types do not belong together. */
   readonly exact: boolean;
   /** Bytes of a load or store in the program and in the kernel; 0 when this is no question of accesses. */
@@ -136,6 +138,10 @@ function makeResult(
     unresolved: value === undefined,
     localValue: localValue.value,
     value: value?.value ?? 0n,
+    unsigned:
+      localValue.unsigned === undefined || value === undefined
+        ? undefined
+        : { localValue: localValue.unsigned, value: value.unsigned ?? value.value },
     exact: localValue.exact,
     localSize: localValue.size,
     size: value?.size ?? 0,

@@ -20,6 +20,8 @@ export interface CoreValue {
   readonly size: number;
   /** Type of that field without modifiers; 0 without size. */
   readonly typeId: number;
+  /** Of enum values that 32 bits hold: the same bits without a sign. */
+  readonly unsigned?: bigint;
 }
 
 /** The value of a relocation at a place. Throws {@link CoreError} for what cannot be asked of it. */
@@ -49,8 +51,12 @@ function plain(value: number, exact: boolean = true): CoreValue {
 
 function enumValue(spec: CoreSpec): CoreValue {
   const { typeId, index } = spec.steps[0]!;
-  const { value } = (spec.btf.typeById(typeId) as BtfEnum).values[index]!;
-  return { value, exact: true, size: 0, typeId: 0 };
+  const type = spec.btf.typeById(typeId) as BtfEnum;
+  const { value } = type.values[index]!;
+  const shape = { exact: true, size: 0, typeId: 0 };
+  if (type.kind === BtfKind.ENUM64) return { value, ...shape };
+  // Compilers before clang 15 do not say whether an enum is signed, and libbpf takes all as signed.
+  return { value: BigInt.asIntN(32, value), ...shape, unsigned: type.signed ? value : BigInt.asUintN(32, value) };
 }
 
 /** Bytes of what a load of an array reads: its innermost element. */
