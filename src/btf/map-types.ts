@@ -19,6 +19,7 @@ const refusing: ReadonlySet<number> = new Set<number>([
   MapType.STACK,
   MapType.RINGBUF,
   MapType.USER_RINGBUF,
+  MapType.ARENA,
 ]);
 
 /**

@@ -2,6 +2,8 @@
 export type { AttachRequest, AttachSpec, LinkAnchor } from "./attach.ts";
 export type { BpfObject, CoreRelocation, MapSlot, MapSpec, ProgramSpec, Relocation, StructOpsSpec } from "./spec.ts";
 export type { KernelFacts, ModuleBtf } from "./kernel-facts.ts";
+export { KCONFIG_MAP, needsResolving, resolveObject } from "./resolve.ts";
+export type { ResolveOptions, ResolvedObject, ResolvedSymbol } from "./resolve.ts";
 export type { ExternSpec, KconfigExtern, KfuncExtern, KsymExtern, VariableSpec } from "./variables.ts";
 export { Elf, symbolTable } from "./elf.ts";
 export type { ElfDebugLink, ElfHeader, ElfNote, ElfSection, ElfSegment } from "./elf.ts";
@@ -29,3 +31,5 @@ export { LaterAttachType, sectionPatterns } from "./section-table.ts";
 export type { SectionPattern, SectionTarget } from "./section-table.ts";
 export { sectionMeaning } from "./section-names.ts";
 export type { SectionMeaning } from "./section-names.ts";
+export { parseUsdtArguments, resolveUsdtArgument, usdtProbes, usdtProgramCounter } from "./usdt.ts";
+export type { UsdtArch, UsdtArgument, UsdtArgumentType, UsdtProbe, UsdtRegister } from "./usdt.ts";

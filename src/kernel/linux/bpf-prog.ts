@@ -3,12 +3,13 @@ import { BpfCmd, LogLevel, OBJ_NAME_LENGTH, ProgFlags, ProgType, TestRunFlags } 
 import { UnsupportedError, VerifierError } from "../../base/index.ts";
 import type { ProgramSpec } from "../../object/index.ts";
 import { bpf, bpfFailure } from "./bpf.ts";
-import { BtfLoadAttr, ProgLoadAttr, TestRunAttr } from "./bpf-attr.ts";
+import { BtfLoadAttr, ProgBindMapAttr, ProgLoadAttr, TestRunAttr } from "./bpf-attr.ts";
 import { Errno, errnoName } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
+import { machine } from "./machine.ts";
 import { raiseMemlock } from "./memlock.ts";
 import { kernelObjectName } from "./object-name.ts";
-import { type NativeSpan, callAttributes } from "./scratch.ts";
+import { type Attributes, type NativeSpan, callAttributes } from "./scratch.ts";
 import { summarizeLog } from "./verifier-log.ts";
 
 /** Most programs' logs fit; grown when the kernel says ENOSPC. */
@@ -26,13 +27,18 @@ export interface ProgLoad {
   readonly license: string;
   /** Descriptor of the object's BTF; func_info and line_info are left out without. */
   readonly btfFd?: number;
-  /** Id of the kernel's type that `attachTo` names, and the descriptor of the module's BTF that holds it, if one does. */
-  readonly attachBtfId?: number;
-  readonly attachBtfFd?: number;
+  /** Id of the type that `attachTo` names: in vmlinux, or in what `attachFd` stands for, a module's BTF or a program. */
+  readonly attachBtfId?: number | undefined;
+  readonly attachFd?: number | undefined;
+  /** Instead of the spec's: programs of struct_ops name a member of the kernel's struct here. */
+  readonly expectedAttachType?: number | undefined;
+  readonly tokenFd?: number | undefined;
   /** Descriptors of the modules' BTF that calls refer to, from number 1 of `fd_array` on. */
   readonly moduleBtfFds?: readonly number[];
   /** Log wanted even on success. */
   readonly logLevel?: number;
+  /** What a log of refusal says, for the error's message. */
+  readonly explain?: (log: string) => string;
 }
 
 interface Attempt {
@@ -51,18 +57,24 @@ function logText(log: NativeSpan): string {
 }
 
 function attempt(load: ProgLoad, level: number, logBytes: number): Attempt {
-  const { spec, code } = load;
+  const { spec, code, tokenFd } = load;
   const A = ProgLoadAttr;
   const modules = load.moduleBtfFds ?? [];
-  const size = level > 0 ? A.SIZE_WITH_LOG_TRUE_SIZE : modules.length > 0 ? A.SIZE_WITH_FD_ARRAY : A.SIZE;
+  const sizeForLog = level > 0 ? A.SIZE_WITH_LOG_TRUE_SIZE : modules.length > 0 ? A.SIZE_WITH_FD_ARRAY : A.SIZE;
+  const size = tokenFd === undefined ? sizeForLog : A.SIZE_WITH_TOKEN;
+  let flags = (spec.flags ?? 0) | (spec.sleepable === true ? ProgFlags.SLEEPABLE : 0);
+  if (tokenFd !== undefined) flags |= ProgFlags.TOKEN_FD;
   const attributes = callAttributes(size)
     .u32(A.PROG_TYPE, spec.type)
     .u32(A.INSN_CNT, code.length / 8)
     .input(A.INSNS, code)
     .string(A.LICENSE, load.license)
-    .u32(A.PROG_FLAGS, spec.sleepable === true ? ProgFlags.SLEEPABLE : 0)
+    .u32(A.PROG_FLAGS, flags)
     .name(A.PROG_NAME, OBJ_NAME_LENGTH, kernelObjectName(spec.name))
-    .u32(A.EXPECTED_ATTACH_TYPE, spec.expectedAttachType);
+    .u32(A.EXPECTED_ATTACH_TYPE, load.expectedAttachType ?? spec.expectedAttachType);
+  if (tokenFd !== undefined) attributes.u32(A.PROG_TOKEN_FD, tokenFd);
+  // Kernels before 5.0 compare it with their own version for kprobes.
+  if (spec.type === ProgType.KPROBE && !machine.atLeast(5, 0)) attributes.u32(A.KERN_VERSION, versionCode());
   if (load.btfFd !== undefined && spec.funcInfo.length > 0) {
     attributes
       .u32(A.PROG_BTF_FD, load.btfFd)
@@ -77,13 +89,18 @@ function attempt(load: ProgLoad, level: number, logBytes: number): Attempt {
     }
   }
   if (load.attachBtfId !== undefined) attributes.u32(A.ATTACH_BTF_ID, load.attachBtfId);
-  if (load.attachBtfFd !== undefined) attributes.u32(A.ATTACH_BTF_OBJ_FD, load.attachBtfFd);
+  if (load.attachFd !== undefined) attributes.u32(A.ATTACH_BTF_OBJ_FD, load.attachFd);
   if (modules.length > 0) attributes.input(A.FD_ARRAY, new Uint8Array(Int32Array.from([0, ...modules]).buffer));
   if (level === 0) return { result: bpf(BpfCmd.PROG_LOAD, attributes), log: "", wholeLogBytes: 0 };
   const log = attributes.output(A.LOG_BUF, logBytes);
   attributes.u32(A.LOG_LEVEL, level).u32(A.LOG_SIZE, logBytes);
   const result = bpf(BpfCmd.PROG_LOAD, attributes);
   return { result, log: logText(log), wholeLogBytes: attributes.view.getUint32(A.LOG_TRUE_SIZE, true) };
+}
+
+function versionCode(): number {
+  const [major, minor, patch] = machine.kernelVersion;
+  return (major << 16) | (minor << 8) | Math.min(patch, 255);
 }
 
 function patiently(load: ProgLoad, level: number, logBytes: number): Attempt {
@@ -109,6 +126,13 @@ export interface LoadedProg {
   readonly log: string;
 }
 
+/** The kernel is too old for attach types, and the program can do without. */
+function isFromBeforeAttachTypes({ spec, expectedAttachType }: ProgLoad): boolean {
+  return (
+    spec.attachTypeOptional === true && (expectedAttachType ?? spec.expectedAttachType) !== 0 && !machine.atLeast(4, 17)
+  );
+}
+
 /** What the verifier does not answer with. */
 const noVerdict: ReadonlySet<number> = new Set([Errno.EPERM, Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM]);
 
@@ -120,6 +144,8 @@ export function loadProg(load: ProgLoad): LoadedProg {
   raiseMemlock();
   const wanted = load.logLevel ?? LogLevel.NONE;
   let last = wanted === 0 ? patiently(load, 0, 0) : attemptWithLog(load, wanted);
+  if (last.result === -Errno.EINVAL && last.log === "" && isFromBeforeAttachTypes(load))
+    return loadProg({ ...load, expectedAttachType: 0 });
   // EPERM is a missing privilege: the verifier was never asked.
   if (last.result < 0 && wanted === 0 && last.result !== -Errno.EPERM) last = attemptWithLog(load, LogLevel.LEVEL1);
   if (last.result >= 0)
@@ -127,24 +153,40 @@ export function loadProg(load: ProgLoad): LoadedProg {
   const errno = -last.result;
   // A program that passed may still get no descriptor or memory: the log then only counts instructions.
   if (last.log === "" || noVerdict.has(errno)) throw bpfFailure(BpfCmd.PROG_LOAD, errno, `program ${load.spec.name}`);
-  throw new VerifierError(load.spec.name, errnoName(errno), last.log, summarizeLog(last.log));
+  const explain = load.explain ?? summarizeLog;
+  throw new VerifierError(load.spec.name, errnoName(errno), last.log, explain(last.log));
 }
 
 /** A loaded BTF object, or why the kernel refused it. */
 export type LoadedBtf = { readonly fd: OwnedFd } | { readonly errno: number; readonly log: string };
 
 /** Loads BTF. What the kernel refuses is an answer, not an error: programs also load without. */
-export function loadBtf(bytes: Uint8Array): LoadedBtf {
+export function loadBtf(bytes: Uint8Array, tokenFd?: number): LoadedBtf {
   raiseMemlock();
-  const plain = callAttributes(BtfLoadAttr.SIZE).input(BtfLoadAttr.BTF, bytes).u32(BtfLoadAttr.BTF_SIZE, bytes.length);
-  const fd = bpf(BpfCmd.BTF_LOAD, plain);
+  const attributes = (): Attributes => {
+    const { SIZE, SIZE_WITH_TOKEN, BTF, BTF_SIZE, FLAGS, TOKEN_FD } = BtfLoadAttr;
+    const made = callAttributes(tokenFd === undefined ? SIZE : SIZE_WITH_TOKEN)
+      .input(BTF, bytes)
+      .u32(BTF_SIZE, bytes.length);
+    return tokenFd === undefined ? made : made.u32(FLAGS, ProgFlags.TOKEN_FD).u32(TOKEN_FD, tokenFd);
+  };
+  const fd = bpf(BpfCmd.BTF_LOAD, attributes());
   if (fd >= 0) return { fd: new OwnedFd(fd, "BTF") };
-  const again = callAttributes(BtfLoadAttr.SIZE).input(BtfLoadAttr.BTF, bytes).u32(BtfLoadAttr.BTF_SIZE, bytes.length);
+  const again = attributes();
   const log = again.output(BtfLoadAttr.LOG_BUF, FIRST_LOG_BYTES);
   again.u32(BtfLoadAttr.LOG_SIZE, FIRST_LOG_BYTES).u32(BtfLoadAttr.LOG_LEVEL, LogLevel.LEVEL1);
   const result = bpf(BpfCmd.BTF_LOAD, again);
   if (result >= 0) return { fd: new OwnedFd(result, "BTF") };
   return { errno: -result, log: logText(log) };
+}
+
+/**
+ * Makes a program hold a map that its code does not name, such as the `.rodata` of metadata. Linux 5.10; a kernel without it leaves the map
+ * to its other holders.
+ */
+export function bindMap(progFd: number, mapFd: number): void {
+  const attributes = callAttributes(ProgBindMapAttr.SIZE);
+  bpf(BpfCmd.PROG_BIND_MAP, attributes.u32(ProgBindMapAttr.PROG_FD, progFd).u32(ProgBindMapAttr.MAP_FD, mapFd));
 }
 
 /** What a test run takes and how often. */

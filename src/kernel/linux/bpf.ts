@@ -191,6 +191,8 @@ export interface MapDescription {
   readonly btfId: number;
   readonly keyTypeId: number;
   readonly valueTypeId: number;
+  /** Hash functions of a bloom filter, address of an arena. Linux 5.16; 0 before. */
+  readonly mapExtra: bigint;
 }
 
 /** Information on a map. */
@@ -207,6 +209,7 @@ export function describeMap(fd: number): MapDescription {
     btfId: view.getUint32(MapInfo.BTF_ID, true),
     keyTypeId: view.getUint32(MapInfo.BTF_KEY_TYPE_ID, true),
     valueTypeId: view.getUint32(MapInfo.BTF_VALUE_TYPE_ID, true),
+    mapExtra: view.getBigUint64(MapInfo.MAP_EXTRA, true),
   };
 }
 
@@ -237,6 +240,19 @@ export function describeBtf(fd: number): BtfDescription {
     size: info.view.getUint32(BtfInfo.BTF_SIZE, true),
     isKernel: info.view.getUint32(BtfInfo.KERNEL_BTF, true) !== 0,
   };
+}
+
+/** The BTF itself. That of a module refers to vmlinux's. */
+export function btfBytes(fd: number): Uint8Array {
+  const { size } = describeBtf(fd);
+  const attributes = callAttributes(InfoAttr.SIZE).u32(InfoAttr.BPF_FD, fd).u32(InfoAttr.INFO_LEN, BtfInfo.SIZE);
+  const info = attributes.output(InfoAttr.INFO, BtfInfo.SIZE);
+  const bytes = attributes.output(InfoAttr.INFO, size);
+  attributes.u64(InfoAttr.INFO, info.address);
+  info.view.setBigUint64(BtfInfo.BTF, BigInt(bytes.address), true);
+  info.view.setUint32(BtfInfo.BTF_SIZE, size, true);
+  bpfOrThrow(BpfCmd.OBJ_GET_INFO_BY_FD, attributes, "btf");
+  return bytes.bytes.slice();
 }
 
 /** What the kernel tells of a link, whatever its kind. */

@@ -75,6 +75,12 @@ export function findKernelType(name: string, kind: BtfKind): KernelType | undefi
   return undefined;
 }
 
+/** Looks up a type among those that are a module's own. */
+export function findModuleType(module: string, name: string, kind: BtfKind): KernelType | undefined {
+  const id = moduleBtf(module).findOwnByName(name, kind);
+  return id === undefined ? undefined : { id, module };
+}
+
 /** A descriptor of a module's BTF, which the caller closes; undefined when the module is gone. Linux 5.11. */
 export function openModuleBtf(module: string): OwnedFd | undefined {
   for (const id of objectIds("btf")) {

@@ -1,16 +1,28 @@
-/** From an object to what the kernel holds: BTF, maps, programs, in this order; all or nothing. */
-import { SkepError } from "../../base/index.ts";
-import { MapType } from "../../isa/index.ts";
-import type { BpfObject, MapSpec } from "../../object/index.ts";
+/** From an object to what the kernel holds: answers of the kernel, BTF, maps, programs, in this order; all or nothing. */
+import { SkepError, UnsupportedError, nearestNames } from "../../base/index.ts";
+import { MapType, ProgType } from "../../isa/index.ts";
+import {
+  type BpfObject,
+  type ProgramSpec,
+  type ResolvedObject,
+  needsResolving,
+  resolveObject,
+} from "../../object/index.ts";
 import type { LoadOptions, LoadedObject } from "../kernel.ts";
-import { resolveAttachTarget } from "./attach-target.ts";
-import { createMap, freezeMap } from "./bpf-map.ts";
-import { loadBtf, loadProg } from "./bpf-prog.ts";
+import { type AttachTarget, resolveAttachTarget } from "./attach-target.ts";
+import { bindMap, loadProg } from "./bpf-prog.ts";
+import { LinuxFacts } from "./facts.ts";
 import type { OwnedFd } from "./fd.ts";
+import { openModuleBtf } from "./kernel-btf.ts";
 import { machine } from "./machine.ts";
-import { LinuxMap } from "./maps.ts";
+import type { LinuxMap } from "./maps.ts";
+import { ObjectMaps, indexBytes, slotFailure } from "./object-maps.ts";
+import { type ObjectBtf, loadObjectBtf } from "./object-btf.ts";
 import { LinuxProgram } from "./programs.ts";
 import { relocate } from "./relocate.ts";
+import { type StructOpsPlan, planStructOps, structOpsValue } from "./struct-ops.ts";
+import { createToken } from "./token.ts";
+import { explainLog } from "./verifier-message.ts";
 
 /** An object in the kernel. */
 export class LinuxObject implements LoadedObject {
@@ -24,17 +36,32 @@ export class LinuxObject implements LoadedObject {
     this.programs = programs;
   }
 
+  /** Throws SkepError (`no-map`) when there is none, or it was not created. */
   map(name: string): LinuxMap {
     const map = this.maps.get(name);
-    if (map === undefined) throw new SkepError("no-map", `object: no map ${name}; it has ${list(this.maps)}`);
-    return map;
+    if (map !== undefined) return map;
+    if (this.object.maps.some((spec) => spec.name === name))
+      throw new SkepError("no-map", `object: map ${name} was not created (autocreate)`);
+    throw new SkepError("no-map", `object: no map ${name}; ${list(name, this.maps)}`);
   }
 
+  /** Throws SkepError (`no-program`) when there is none, or it was not loaded. */
   program(name: string): LinuxProgram {
     const program = this.programs.get(name);
-    if (program === undefined)
-      throw new SkepError("no-program", `object: no program ${name}; it has ${list(this.programs)}`);
-    return program;
+    if (program !== undefined) return program;
+    if (this.object.programs.some((spec) => spec.name === name))
+      throw new SkepError("no-program", `object: program ${name} was not loaded (autoload)`);
+    throw new SkepError("no-program", `object: no program ${name}; ${list(name, this.programs)}`);
+  }
+
+  /** Whether the map was created. */
+  hasMap(name: string): boolean {
+    return this.maps.has(name);
+  }
+
+  /** Whether the program was loaded. */
+  hasProgram(name: string): boolean {
+    return this.programs.has(name);
   }
 
   close(): void {
@@ -47,74 +74,188 @@ export class LinuxObject implements LoadedObject {
   }
 }
 
-function list(named: ReadonlyMap<string, unknown>): string {
-  return named.size === 0 ? "none" : [...named.keys()].join(", ");
+function list(wanted: string, named: ReadonlyMap<string, unknown>): string {
+  const near = named.size > 8 ? nearestNames(wanted, named.keys()) : [];
+  if (near.length > 0) return `did you mean ${near.join(" or ")}?`;
+  return `it has ${named.size === 0 ? "none" : [...named.keys()].join(", ")}`;
 }
 
-/** A map's spec with what only this machine knows filled in. */
-function settled(spec: MapSpec, possibleCpus: number, options: LoadOptions): MapSpec {
-  const wanted = options.maxEntries?.get(spec.name) ?? spec.maxEntries;
-  const maxEntries = wanted === 0 && spec.type === MapType.PERF_EVENT_ARRAY ? possibleCpus : wanted;
-  return maxEntries === spec.maxEntries ? spec : { ...spec, maxEntries };
-}
-
-/** Loads an object. On an error everything made so far is closed again. Throws VerifierError, SyscallError, UnsupportedError. */
+/**
+ * Loads an object. On an error everything made so far is closed again, and pins made are taken away. Throws VerifierError, SyscallError,
+ * UnsupportedError; SkepError for what does not fit together.
+ */
 export function loadObject(object: BpfObject, options: LoadOptions = {}): LinuxObject {
-  const possibleCpus = machine.possibleCpus.length;
-  const maps = new Map<string, LinuxMap>();
-  const programs = new Map<string, LinuxProgram>();
-  const loaded = new LinuxObject(object, maps, programs);
-  let btf: OwnedFd | undefined;
-  let refusedBtf = "";
-  try {
-    if (object.btf !== undefined) {
-      const answer = loadBtf(object.btf);
-      if ("fd" in answer) btf = answer.fd;
-      else refusedBtf = answer.log;
+  if (object.byteOrder === "big") {
+    throw new UnsupportedError(
+      `object ${object.name ?? ""}`.trimEnd(),
+      "it was compiled for big-endian machines, and this one is little-endian: compile it with -target bpfel",
+    );
+  }
+  return new Loader(object, options).run();
+}
+
+/** One load. Members that stay undefined are what the object does not need. */
+class Loader {
+  private readonly given: BpfObject;
+  private readonly options: LoadOptions;
+  private readonly resolved: ResolvedObject | undefined;
+  /** With the kernel's answers in it. */
+  private readonly object: BpfObject;
+  private readonly programs = new Map<string, LinuxProgram>();
+  private token: OwnedFd | undefined;
+  private btf: ObjectBtf | undefined;
+  private maps: ObjectMaps | undefined;
+  private structOps: StructOpsPlan | undefined;
+
+  constructor(object: BpfObject, options: LoadOptions) {
+    this.given = object;
+    this.options = options;
+    this.resolved = needsResolving(object) ? resolveObject(object, new LinuxFacts(), options) : undefined;
+    this.object = this.resolved?.object ?? object;
+  }
+
+  run(): LinuxObject {
+    const { object, options } = this;
+    try {
+      this.structOps = planStructOps(object);
+      if (options.tokenPath !== undefined) this.token = createToken(options.tokenPath);
+      if (object.btf !== undefined) this.btf = loadObjectBtf(object.btf, this.token?.value);
+      if (this.structOps !== undefined) this.requireBtf("struct_ops");
+      this.maps = new ObjectMaps({
+        options,
+        possibleCpus: machine.possibleCpus.length,
+        btfFd: this.btf?.fd?.value,
+        tokenFd: this.token?.value,
+        structOps: this.structOps?.layouts,
+      });
+      this.maps.createAll(object.maps);
+      for (const spec of object.programs) if (this.isWanted(spec)) this.load(spec);
+      this.fillProgramSlots();
+      this.setStructOpsValues();
+      return new LinuxObject(this.given, this.maps.maps, this.programs);
+    } catch (error) {
+      for (const program of this.programs.values()) program.close();
+      for (const map of this.maps?.maps.values() ?? []) map.close();
+      this.maps?.unpinAll();
+      throw this.withBtfRefusal(error);
+    } finally {
+      // Maps and programs hold their BTF themselves.
+      this.btf?.fd?.close();
+      this.token?.close();
     }
-    for (const spec of object.maps) {
-      const map = new LinuxMap(
-        settled(spec, possibleCpus, options),
-        createMap(settled(spec, possibleCpus, options), btf?.value),
-        possibleCpus,
+  }
+
+  /** Without BTF a program that needs it fails for a reason that only the BTF's own log tells. */
+  private withBtfRefusal(error: unknown): unknown {
+    const refusal = this.btf?.refusal;
+    if (refusal !== undefined && error instanceof SkepError)
+      error.message += ` (the kernel also refused the object's BTF: ${refusal})`;
+    return error;
+  }
+
+  private requireBtf(what: string): void {
+    if (this.btf?.fd === undefined) throw new SkepError("btf", `object: ${what} needs the object's BTF in the kernel`);
+  }
+
+  /** A struct_ops program is loaded when a map uses it, whatever its section says. */
+  private isWanted({ name, autoload, type }: ProgramSpec): boolean {
+    if (type === ProgType.STRUCT_OPS && this.structOps !== undefined) {
+      if (this.structOps.targets.has(name)) return true;
+      if (this.structOps.unused.has(name)) return false;
+    }
+    return autoload !== false;
+  }
+
+  private load(spec: ProgramSpec): void {
+    const { object, options, resolved } = this;
+    const structOps = this.structOpsTarget(spec);
+    const target = structOps ?? resolveAttachTarget(spec, options.targetPrograms?.get(spec.name));
+    let moduleFds: readonly OwnedFd[] = [];
+    try {
+      const relocated = relocate(
+        spec,
+        (name) => this.mapFd(spec, name),
+        resolved && { object, symbols: resolved.symbols },
       );
-      maps.set(spec.name, map);
-      if (spec.initialValue !== undefined) map.update(new Uint8Array(spec.keySize), spec.initialValue);
-      if (spec.frozen === true) freezeMap(map.fd.value, spec.name);
+      moduleFds = relocated.moduleFds;
+      const { fd, log } = loadProg({
+        spec,
+        code: relocated.code,
+        moduleBtfFds: moduleFds.map((moduleFd) => moduleFd.value),
+        license: object.license,
+        attachBtfId: target?.btfId,
+        attachFd: (target?.moduleFd ?? target?.programFd)?.value,
+        expectedAttachType: structOps?.memberIndex,
+        tokenFd: this.token?.value,
+        explain: (text) => explainLog(text, { object, spec, failures: resolved?.failures.get(spec.name) ?? [] }),
+        ...(this.btf?.fd === undefined ? {} : { btfFd: this.btf.fd.value }),
+        ...(options.log === undefined ? {} : { logLevel: options.log.level }),
+      });
+      this.programs.set(spec.name, new LinuxProgram(spec, fd));
+      this.bindMetadata(spec, fd);
+      options.log?.sink(spec.name, log);
+    } finally {
+      target?.moduleFd?.close();
+      target?.programFd?.close();
+      for (const moduleFd of moduleFds) moduleFd.close();
     }
-    for (const spec of object.programs) {
-      const target = resolveAttachTarget(spec);
-      let moduleFds: readonly OwnedFd[] = [];
-      try {
-        const relocated = relocate(spec, (name) => loaded.map(name).fd.value);
-        moduleFds = relocated.moduleFds;
-        const { fd, log } = loadProg({
-          spec,
-          code: relocated.code,
-          moduleBtfFds: moduleFds.map((moduleFd) => moduleFd.value),
-          license: object.license,
-          ...(btf === undefined ? {} : { btfFd: btf.value }),
-          ...(target === undefined ? {} : { attachBtfId: target.btfId }),
-          ...(target?.moduleFd === undefined ? {} : { attachBtfFd: target.moduleFd.value }),
-          ...(options.log === undefined ? {} : { logLevel: options.log.level }),
-        });
-        programs.set(spec.name, new LinuxProgram(spec, fd));
-        options.log?.sink(spec.name, log);
-      } finally {
-        target?.moduleFd?.close();
-        for (const moduleFd of moduleFds) moduleFd.close();
+  }
+
+  /** Undefined for a map that was not created: the verifier refuses its use where it is reached. */
+  private mapFd(program: ProgramSpec, name: string): number | undefined {
+    const map = this.maps?.maps.get(name);
+    if (map !== undefined) return map.fd.value;
+    if (this.object.maps.some((spec) => spec.name === name)) return undefined;
+    throw new SkepError("no-map", `program ${program.name}: refers to map ${name}, which its object does not have`);
+  }
+
+  private structOpsTarget(spec: ProgramSpec): (AttachTarget & { readonly memberIndex: number }) | undefined {
+    if (spec.type !== ProgType.STRUCT_OPS) return undefined;
+    const target = this.structOps?.targets.get(spec.name);
+    if (target === undefined) {
+      throw new SkepError(
+        "struct-ops",
+        `program ${spec.name}: no struct_ops map of the object uses it: assign it to a member, or do not load it`,
+        { exitStatus: 2 },
+      );
+    }
+    const { typeId, memberIndex, module } = target;
+    const moduleFd = module === undefined ? undefined : openModuleBtf(module);
+    return { btfId: typeId, memberIndex, ...(moduleFd === undefined ? {} : { moduleFd }) };
+  }
+
+  /** Read-only data that no instruction names, such as the metadata that bpftool shows, lives as long as the program. */
+  private bindMetadata(spec: ProgramSpec, fd: OwnedFd): void {
+    for (const [name, map] of this.maps!.maps) {
+      if (!name.startsWith(".rodata") || map.spec.frozen !== true) continue;
+      if (!spec.relocations.some((relocation) => "map" in relocation && relocation.map === name))
+        bindMap(fd.value, map.fd.value);
+    }
+  }
+
+  private fillProgramSlots(): void {
+    for (const spec of this.object.maps) {
+      if (spec.slots === undefined || spec.type !== MapType.PROG_ARRAY) continue;
+      const map = this.maps!.maps.get(spec.name);
+      if (map === undefined || this.options.reuse?.has(spec.name) === true) continue;
+      for (const slot of spec.slots) {
+        if (!("program" in slot)) throw slotFailure(spec, slot.index, "holds programs, not maps");
+        const program = this.programs.get(slot.program);
+        if (program === undefined)
+          throw slotFailure(spec, slot.index, `names program ${slot.program}, which was not loaded`);
+        map.update(indexBytes(slot.index), indexBytes(program.fd.value));
       }
     }
-    return loaded;
-  } catch (error) {
-    loaded.close();
-    // Without BTF a program that needs it fails for a reason that only the BTF's own log tells.
-    if (refusedBtf !== "" && error instanceof SkepError) {
-      error.message += ` (the kernel also refused the object's BTF: ${refusedBtf.trim().split("\n").at(-1)})`;
+  }
+
+  /** Maps with links are written now and registered by the link; for the others writing is registering, which attaching does. */
+  private setStructOpsValues(): void {
+    for (const [name, layout] of this.structOps?.layouts ?? []) {
+      const map = this.maps!.maps.get(name);
+      if (map === undefined) continue;
+      const value = structOpsValue(layout, (program) => this.programs.get(program)!.fd.value);
+      map.structOpsValue = value;
+      if (map.spec.structOps?.link === true) map.update(new Uint8Array(map.spec.keySize), value);
     }
-    throw error;
-  } finally {
-    // Maps and programs hold their BTF themselves.
-    btf?.close();
   }
 }

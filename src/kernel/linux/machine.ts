@@ -81,7 +81,7 @@ export function parseCpuList(list: string): number[] {
 export class Machine {
   readonly source: MachineSource;
   private readonly files = new Map<string, string | undefined>();
-  private options: ReadonlyMap<string, string> | null | undefined;
+  private config: string | null | undefined;
 
   constructor(source: MachineSource = runningSystem) {
     this.source = source;
@@ -179,24 +179,38 @@ export class Machine {
    * configuration cannot be read.
    */
   kernelOption(name: string): string | undefined {
-    if (this.options === undefined) this.options = this.readOptions();
-    return this.options === null ? undefined : (this.options.get(name) ?? "n");
+    if (this.kernelConfig === undefined) return undefined;
+    return this.configuredValue(name)?.replace(/^"(.*)"$/, "$1") ?? "n";
   }
 
-  private readOptions(): ReadonlyMap<string, string> | null {
-    // zlib is fetched here and not imported: its loading would cost every run three milliseconds.
+  /** As {@link kernelOption}, spelt as in `.config`: text in its quotes. Undefined when it is not set, or nothing can be read. */
+  configuredValue(name: string): string | undefined {
+    const config = this.kernelConfig;
+    if (config === undefined) return undefined;
+    const start = config.indexOf(`\n${name}=`);
+    if (start === -1) return undefined;
+    const end = config.indexOf("\n", start + 1);
+    return config.slice(start + name.length + 2, end === -1 ? undefined : end).trimEnd();
+  }
+
+  /** The kernel's configuration, a line break before each line; undefined when it cannot be read. Read once. */
+  get kernelConfig(): string | undefined {
+    if (this.config === undefined) this.config = this.readConfig();
+    return this.config ?? undefined;
+  }
+
+  private readConfig(): string | null {
     const packed = this.source.read("/proc/config.gz");
-    const plain =
-      packed === undefined
-        ? this.source.read(`/boot/config-${this.source.release}`)
-        : process.getBuiltinModule("node:zlib").gunzipSync(packed);
-    if (plain === undefined) return null;
-    const options = new Map<string, string>();
-    for (const line of text.decode(plain).split("\n")) {
-      const set = /^(CONFIG_\w+)=(.*)$/.exec(line);
-      if (set !== null) options.set(set[1]!, set[2]!.replace(/^"(.*)"$/, "$1"));
+    if (packed !== undefined) {
+      // zlib is fetched here and not imported: its loading would cost every run three milliseconds.
+      return `\n${text.decode(process.getBuiltinModule("node:zlib").gunzipSync(packed))}`;
     }
-    return options;
+    const release = this.source.release;
+    for (const path of [`/boot/config-${release}`, `/lib/modules/${release}/config`]) {
+      const plain = this.source.read(path);
+      if (plain !== undefined) return `\n${text.decode(plain)}`;
+    }
+    return null;
   }
 }
 

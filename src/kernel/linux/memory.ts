@@ -48,11 +48,12 @@ export class NativeMemory {
 
 /**
  * Replaces a mapping that others may still see by empty memory: stale views then read zeros where unmapping would crash the
- * process. It costs address space, no memory.
+ * process. It costs address space, no memory. `writable`: what is written there is lost, and does not crash the process either.
  */
-export function blankMemory(address: number, size: number): void {
-  const { PROT_READ, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED } = Mmap;
-  mapMemory("blank", size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0, address);
+export function blankMemory(address: number, size: number, writable: boolean = false): void {
+  const { PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED } = Mmap;
+  const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  mapMemory("blank", size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0, address);
 }
 
 /** Writes a number below 2^53, or a bigint, as 64 bits. */

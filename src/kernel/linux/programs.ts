@@ -4,6 +4,7 @@ import type { KernelProgram, ProgramInfo } from "../kernel.ts";
 import { describeProg } from "./bpf.ts";
 import { type TestRunRequest, type TestRunResult, testRunProg } from "./bpf-prog.ts";
 import type { OwnedFd } from "./fd.ts";
+import { pin } from "./pins.ts";
 
 /** A loaded program. Links hold it on their own: it may be closed while attached. */
 export class LinuxProgram implements KernelProgram {
@@ -39,6 +40,11 @@ export class LinuxProgram implements KernelProgram {
       jitedBytes,
       verifiedInsns,
     };
+  }
+
+  /** Keeps the program beyond this process under a path of a bpffs. Throws SkepError when that is taken, UnsupportedError when it is no bpffs. */
+  pin(path: string): void {
+    pin(this.fd, path);
   }
 
   close(): void {

@@ -186,6 +186,8 @@ export const Mmap = {
   MAP_FIXED: 0x10,
   MAP_ANONYMOUS: 0x20,
   MAP_NORESERVE: 0x4000,
+  /** Linux 4.17. */
+  MAP_FIXED_NOREPLACE: 0x10_0000,
 } as const;
 
 /** A view of mapped memory. It does not keep the mapping: reading it after munmap(2) crashes the process. */
