@@ -14,3 +14,39 @@ export type {
 } from "./kernel.ts";
 export { LinuxKernel, openLinuxKernel } from "./linux/index.ts";
 export type { LinuxKernelOptions } from "./linux/index.ts";
+export {
+  abilityNames,
+  btfFeatureNames,
+  featureGroups,
+  featuresNamed,
+  isaNames,
+  iteratorNames,
+  kernelFeatures,
+  kfuncNames,
+  lsmHookNames,
+  probeAbility,
+  probeAttachType,
+  probeBtfFeature,
+  probeFeatures,
+  probeHelper,
+  probeIsa,
+  probeKfunc,
+  probeLinkType,
+  probeMapType,
+  probeProgramType,
+  rawTracepointNames,
+  reportOf,
+  structOpsNames,
+} from "./linux/probes/index.ts";
+export type {
+  AbilityName,
+  BtfFeatureName,
+  FeatureGroup,
+  FeatureReport,
+  IsaName,
+  KernelFeature,
+  KfuncQuestion,
+  Listed,
+  ProbeAnswer,
+  ProbeVerdict,
+} from "./linux/probes/index.ts";

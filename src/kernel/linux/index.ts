@@ -31,6 +31,9 @@ export {
 } from "./bpf.ts";
 export type { BtfDescription, LinkDescription, MapDescription, ObjectKind, ProgDescription } from "./bpf.ts";
 export { OwnedFd } from "./fd.ts";
+export { linuxMapOf, openLinuxMap, openPath, openPid } from "./open.ts";
+export { openCgroup } from "./attach/cgroup-path.ts";
+export { pageSize } from "./sys.ts";
 export { Capability, Machine, machine, parseCpuList, parseKernelVersion } from "./machine.ts";
 export type { CapabilityName, KernelVersion, Lockdown, MachineSource } from "./machine.ts";
 export { checkPrivileges, kprobesMissing, requirePrivileges } from "./diagnose.ts";
@@ -51,3 +54,39 @@ export {
 export type { TracepointName } from "./tracefs.ts";
 export { PerfSoftware, PerfType } from "./perf.ts";
 export { summarizeLog } from "./verifier-log.ts";
+export {
+  abilityNames,
+  btfFeatureNames,
+  featureGroups,
+  featuresNamed,
+  isaNames,
+  iteratorNames,
+  kernelFeatures,
+  kfuncNames,
+  lsmHookNames,
+  probeAbility,
+  probeAttachType,
+  probeBtfFeature,
+  probeFeatures,
+  probeHelper,
+  probeIsa,
+  probeKfunc,
+  probeLinkType,
+  probeMapType,
+  probeProgramType,
+  rawTracepointNames,
+  reportOf,
+  structOpsNames,
+} from "./probes/index.ts";
+export type {
+  AbilityName,
+  BtfFeatureName,
+  FeatureGroup,
+  FeatureReport,
+  IsaName,
+  KernelFeature,
+  KfuncQuestion,
+  Listed,
+  ProbeAnswer,
+  ProbeVerdict,
+} from "./probes/index.ts";

@@ -6,7 +6,16 @@
  * subprogram before it has emptied r1 to r5. A helper without arguments is simply called. The same program without the call is known
  * to load, so nothing else can be refused, and no text of the verifier is read.
  */
-import { type Insn, ProgType, callHelper, callLocal, encode, exit, helperByName, mov64Imm } from "../../../isa/index.ts";
+import {
+  type Insn,
+  ProgType,
+  callHelper,
+  callLocal,
+  encode,
+  exit,
+  helperByName,
+  mov64Imm,
+} from "../../../isa/index.ts";
 import { checkPrivileges } from "../diagnose.ts";
 import { Errno, errnoName } from "../errno.ts";
 import { hasKernelBtf, kernelBtf } from "../kernel-btf.ts";
@@ -31,7 +40,10 @@ function find(helper: string): { readonly id: number; readonly name: string; rea
 }
 
 /** True when the kernel lets this variant call the helper; undefined when the answer was neither of the two. */
-function mayCall(variant: ReadyVariant, helperId: number): { readonly may: boolean | undefined; readonly errno: number } {
+function mayCall(
+  variant: ReadyVariant,
+  helperId: number,
+): { readonly may: boolean | undefined; readonly errno: number } {
   const errno = tryTrial({ ...variant.trial, code: callingWithNothing(helperId, variant.returns) });
   const may = errno === 0 || errno === Errno.EACCES ? true : errno === Errno.EINVAL ? false : undefined;
   return { may, errno };
@@ -44,27 +56,36 @@ function mayCall(variant: ReadyVariant, helperId: number): { readonly may: boole
  */
 export function probeHelper(helper: string, progType: number): ProbeAnswer {
   const found = find(helper);
-  if (found === undefined) throw new RangeError(`helper ${helper}: neither Skep nor this kernel knows one of that name`);
+  if (found === undefined)
+    throw new RangeError(`helper ${helper}: neither Skep nor this kernel knows one of that name`);
   const { id, name, since } = found;
   const type = typeName(progType);
   if (hasKernelBtf() && kernelBtf().enumValue(`BPF_FUNC_${name}`) === undefined)
     return no(`BPF_FUNC_${name} is not in the kernel's BTF`, { since });
   if (progType === ProgType.EXT)
-    return unknown(`bpf_${name} is in the kernel's helpers`, "an extension may call what the program that it replaces may call: ask for that program's type");
+    return unknown(
+      `bpf_${name} is in the kernel's helpers`,
+      "an extension may call what the program that it replaces may call: ask for that program's type",
+    );
   const { ready, refused } = waysOf(progType);
   const what = `bpf_${name} in programs of type ${type}`;
   if (ready.length === 0) {
     if (!checkPrivileges().ok) return unknown(what, reasonOf(Errno.EPERM));
     return refused.some(({ errno }) => errno === Errno.EPERM)
       ? unknown(`${what}: EPERM for an empty program`, reasonOf(Errno.EPERM))
-      : no(`${what}: an empty program of that type does not load either`, "the kernel lacks the program type, or what it attaches to");
+      : no(
+          `${what}: an empty program of that type does not load either`,
+          "the kernel lacks the program type, or what it attaches to",
+        );
   }
   const strange: number[] = [];
   for (const variant of ready) {
     const { may, errno } = mayCall(variant, id);
     const where = variant.label === "" ? type : `${type} (${variant.label})`;
     if (may === true)
-      return yes(`a call of bpf_${name} by ${where}: ${errno === 0 ? "success" : `${errnoName(errno)} for its missing arguments`}`);
+      return yes(
+        `a call of bpf_${name} by ${where}: ${errno === 0 ? "success" : `${errnoName(errno)} for its missing arguments`}`,
+      );
     if (may === undefined) strange.push(errno);
   }
   const evidence = `a call of bpf_${name} by ${type}: EINVAL in ${ready.length} ${ready.length === 1 ? "way" : "ways"} to load it`;

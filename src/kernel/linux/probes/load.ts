@@ -51,7 +51,10 @@ function attributesOf(trial: Trial) {
   }
   if (trial.btfFd !== undefined) attributes.u32(A.PROG_BTF_FD, trial.btfFd);
   if (trial.funcInfo !== undefined)
-    attributes.u32(A.FUNC_INFO_REC_SIZE, 8).input(A.FUNC_INFO, trial.funcInfo).u32(A.FUNC_INFO_CNT, trial.funcInfo.length / 8);
+    attributes
+      .u32(A.FUNC_INFO_REC_SIZE, 8)
+      .input(A.FUNC_INFO, trial.funcInfo)
+      .u32(A.FUNC_INFO_CNT, trial.funcInfo.length / 8);
   if (modules.length > 0) attributes.input(A.FD_ARRAY, new Uint8Array(Int32Array.from([0, ...modules]).buffer));
   return attributes;
 }

@@ -25,6 +25,7 @@ export interface MapTrial {
   readonly btfFd?: number;
   readonly keyTypeId?: number;
   readonly valueTypeId?: number;
+  readonly mapExtra?: number;
   /** `btf_vmlinux_value_type_id` of struct_ops maps. */
   readonly kernelTypeId?: number;
 }
@@ -42,13 +43,11 @@ export function openMapTrial(trial: MapTrial): OwnedFd | number {
     .u32(A.BTF_FD, trial.btfFd ?? 0)
     .u32(A.BTF_KEY_TYPE_ID, trial.keyTypeId ?? 0)
     .u32(A.BTF_VALUE_TYPE_ID, trial.valueTypeId ?? 0)
-    .u32(KERNEL_TYPE_ID, trial.kernelTypeId ?? 0);
+    .u32(A.BTF_VMLINUX_VALUE_TYPE_ID, trial.kernelTypeId ?? 0)
+    .u64(A.MAP_EXTRA, trial.mapExtra ?? 0);
   const result = bpf(BpfCmd.MAP_CREATE, attributes);
   return result < 0 ? -result : new OwnedFd(result, "probing map");
 }
-
-/** `btf_vmlinux_value_type_id` in the attributes of `BPF_MAP_CREATE`. */
-const KERNEL_TYPE_ID = 60;
 
 /** Creates a map and hands it over, or the errno. */
 export function withMapTrial<T>(trial: MapTrial, body: (fd: number) => T): T | number {

@@ -5,7 +5,16 @@ import { loadBtf } from "../bpf-prog.ts";
 import { checkPrivileges } from "../diagnose.ts";
 import { Errno, errnoName } from "../errno.ts";
 import { hasKernelBtf } from "../kernel-btf.ts";
-import { type ProbeAnswer, type Requirement, answerOf, missingEnumerator, no, reasonOf, unknown, yes } from "./answer.ts";
+import {
+  type ProbeAnswer,
+  type Requirement,
+  answerOf,
+  missingEnumerator,
+  no,
+  reasonOf,
+  unknown,
+  yes,
+} from "./answer.ts";
 import { codeOf, tryTrial, withTrial } from "./load.ts";
 import { constantOf, typeName } from "./names.ts";
 import { waysOf } from "./variants.ts";

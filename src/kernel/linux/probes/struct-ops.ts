@@ -6,9 +6,6 @@ import type { Variant } from "./variants.ts";
 
 /** The kernel wraps each struct in one of this prefix when it is registered as struct_ops. */
 const PREFIX = "bpf_struct_ops_";
-/** What has the prefix and wraps nothing. */
-const WRAPPER_MEMBERS = ["common", "data"];
-
 /** Names of structs in a BTF (its own types) that BPF programs may implement, sorted. */
 export function structOpsIn(btf: Btf): string[] {
   const found: string[] = [];
@@ -16,9 +13,10 @@ export function structOpsIn(btf: Btf): string[] {
     if (id < btf.firstId) continue;
     const name = btf.nameOf(id);
     if (!name.startsWith(PREFIX)) continue;
-    const members = btf.members(id).map((member) => member.name);
-    // Before 6.9 each wrapper had the members of `common` itself.
-    if (members.includes(WRAPPER_MEMBERS[1]!) && members.length >= 2) found.push(name.slice(PREFIX.length));
+    const wrapped = name.slice(PREFIX.length);
+    const data = btf.members(id).find((member) => member.name === "data");
+    // Other structs have the prefix too, and wrap nothing.
+    if (data !== undefined && btf.nameOf(btf.stripModifiers(data.typeId)) === wrapped) found.push(wrapped);
   }
   return found.toSorted();
 }
@@ -32,7 +30,8 @@ export function structOpsVariants(): readonly Variant[] {
     if (id === undefined) return [];
     return btf.members(id).flatMap((member, index): Variant[] => {
       const pointer = btf.typeById(btf.stripModifiers(member.typeId));
-      if (pointer.kind !== BtfKind.PTR || btf.kindOf(btf.stripModifiers(pointer.typeId)) !== BtfKind.FUNC_PROTO) return [];
+      if (pointer.kind !== BtfKind.PTR || btf.kindOf(btf.stripModifiers(pointer.typeId)) !== BtfKind.FUNC_PROTO)
+        return [];
       const variant = { type: ProgType.STRUCT_OPS, expectedAttachType: index, attachBtfId: id };
       return [
         { ...variant, label: `${name}.${member.name}` },

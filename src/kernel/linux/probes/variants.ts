@@ -36,7 +36,13 @@ function attached(type: number, names: readonly AttachName[]): Variant[] {
   return names.map((name) => ({ label: name.toLowerCase(), type, expectedAttachType: AttachType[name] }));
 }
 
-function tracing(attach: AttachName, section: string, prefix: string, names: readonly string[], sleepable = false): Variant[] {
+function tracing(
+  attach: AttachName,
+  section: string,
+  prefix: string,
+  names: readonly string[],
+  sleepable = false,
+): Variant[] {
   const kind = attach === "TRACE_RAW_TP" ? BtfKind.TYPEDEF : BtfKind.FUNC;
   return names.map((name) => ({
     label: `${section}${sleepable ? ".s" : ""}/${name}`,
