@@ -67,9 +67,19 @@ function sec(name: string, type: number, attachType: number = 0, options: Option
   return { name, type, attachType, ...options };
 }
 
-/** A name, and the same for programs that may sleep. */
-function maySleep(name: string, type: number, attachType: number, options: Options): SectionPattern[] {
-  return [sec(name, type, attachType, options), sec(`${name}.s`, type, attachType, { ...options, sleepable: true })];
+/** A name, and the same for programs that may sleep; `sleepableSince`: the libbpf that knows the latter. */
+function maySleep(
+  name: string,
+  type: number,
+  attachType: number,
+  options: Options,
+  sleepableSince?: number,
+): SectionPattern[] {
+  const since = sleepableSince === undefined ? {} : { since: sleepableSince };
+  return [
+    sec(name, type, attachType, options),
+    sec(`${name}.s`, type, attachType, { ...options, ...since, sleepable: true }),
+  ];
 }
 
 const optional: Options = { attachTypeOptional: true };
@@ -108,13 +118,13 @@ export const sectionPatterns: readonly SectionPattern[] = [
   sec("action", P.SCHED_ACT),
   sec("netkit/primary", P.SCHED_CLS, A.NETKIT_PRIMARY, { since: 3 }),
   sec("netkit/peer", P.SCHED_CLS, A.NETKIT_PEER, { since: 3 }),
-  ...maySleep("tracepoint", P.TRACEPOINT, 0, { target: "tracepoint" }),
-  ...maySleep("tp", P.TRACEPOINT, 0, { target: "tracepoint", isAlias: true }),
-  ...maySleep("raw_tracepoint", P.RAW_TRACEPOINT, 0, { target: "raw-tracepoint", isAlias: true }),
-  ...maySleep("raw_tp", P.RAW_TRACEPOINT, 0, { target: "raw-tracepoint" }),
+  ...maySleep("tracepoint", P.TRACEPOINT, 0, { target: "tracepoint" }, 8),
+  ...maySleep("tp", P.TRACEPOINT, 0, { target: "tracepoint", isAlias: true }, 8),
+  ...maySleep("raw_tracepoint", P.RAW_TRACEPOINT, 0, { target: "raw-tracepoint", isAlias: true }, 8),
+  ...maySleep("raw_tp", P.RAW_TRACEPOINT, 0, { target: "raw-tracepoint" }, 8),
   sec("raw_tracepoint.w", P.RAW_TRACEPOINT_WRITABLE, 0, { target: "raw-tracepoint", isAlias: true }),
   sec("raw_tp.w", P.RAW_TRACEPOINT_WRITABLE, 0, { target: "raw-tracepoint" }),
-  ...maySleep("tp_btf", P.TRACING, A.TRACE_RAW_TP, kernelType),
+  ...maySleep("tp_btf", P.TRACING, A.TRACE_RAW_TP, kernelType, 8),
   ...maySleep("fentry", P.TRACING, A.TRACE_FENTRY, kernelType),
   ...maySleep("fmod_ret", P.TRACING, A.MODIFY_RETURN, kernelType),
   ...maySleep("fexit", P.TRACING, A.TRACE_FEXIT, kernelType),

@@ -159,12 +159,6 @@ describe("refusals", () => {
   const bytes = new Uint8Array(8);
 
   const cases: readonly (readonly [string, BpfObject, RegExp, "unsupported" | "range" | "type"])[] = [
-    [
-      "struct_ops",
-      typed(ProgType.STRUCT_OPS),
-      /program p .*: no section name of libbpf stands for type STRUCT_OPS/,
-      "unsupported",
-    ],
     ["an unknown type", typed(99, 3), /type 99 with attach type CGROUP_SOCK_OPS/, "unsupported"],
     [
       "uprobe_multi",
@@ -175,7 +169,7 @@ describe("refusals", () => {
     [
       "a sleepable tracepoint",
       typed(ProgType.TRACEPOINT, 0, { sleepable: true }),
-      /makes tracepoint sleepable/,
+      /section tracepoint.s is known from libbpf 1.8 on/,
       "unsupported",
     ],
     [

@@ -10,8 +10,9 @@ export const LEGACY_MAPS: RegExp = /^maps($|\/)/;
 
 /** Bytes of `struct bpf_map_def`: type, key size, value size, entries, flags. */
 const DEFINITION_SIZE = 20;
-/** Bytes of iproute2's `struct bpf_elf_map`, which has behind them: id, pinning, id of the inner map, place in that. */
+/** Bytes of iproute2's `struct bpf_elf_map`, which has behind them: id, pinning, id of the inner map, place in that; the last two can be missing. */
 const IPROUTE2_SIZE = 36;
+const IPROUTE2_SHORT_SIZE = 28;
 const PIN_NONE = 0;
 
 const mapsOfMaps: ReadonlySet<number> = new Set([MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS]);
@@ -66,8 +67,9 @@ function readDefinition(
     number,
   ];
   const spec: MapSpec = { name, type, keySize, valueSize, maxEntries, flags };
-  if (size === IPROUTE2_SIZE) {
-    const [id, pinning, innerId] = [20, 24, 28].map((at) => u32(offset + at)) as [number, number, number];
+  if (size === IPROUTE2_SIZE || size === IPROUTE2_SHORT_SIZE) {
+    const [id, pinning] = [u32(offset + 20), u32(offset + 24)];
+    const innerId = size === IPROUTE2_SIZE ? u32(offset + 28) : 0;
     return { spec: pinning === PIN_NONE ? spec : { ...spec, pinning: "by-name" }, offset, id, innerId };
   }
   for (let at = offset + DEFINITION_SIZE; at < offset + size; at++) {

@@ -194,7 +194,7 @@ type Attribute = (
   place: { readonly isInner: boolean; readonly isLast: boolean },
 ) => void;
 
-function size(
+function setSize(
   reader: DefinitionReader,
   draft: Draft,
   field: "keySize" | "valueSize",
@@ -212,16 +212,16 @@ const attributes: Readonly<Record<string, Attribute>> = {
   max_entries: (reader, draft, member) => (draft.maxEntries = reader.number(member)),
   map_flags: (reader, draft, member) => (draft.flags = reader.number(member)),
   numa_node: (reader, draft, member) => (draft.numaNode = reader.number(member)),
-  key_size: (reader, draft, member) => size(reader, draft, "keySize", member, reader.number(member)),
+  key_size: (reader, draft, member) => setSize(reader, draft, "keySize", member, reader.number(member)),
   key: (reader, draft, member) => {
     const { typeId, size: bytes } = reader.type(member);
-    size(reader, draft, "keySize", member, bytes);
+    setSize(reader, draft, "keySize", member, bytes);
     draft.keyTypeId = typeId;
   },
-  value_size: (reader, draft, member) => size(reader, draft, "valueSize", member, reader.number(member)),
+  value_size: (reader, draft, member) => setSize(reader, draft, "valueSize", member, reader.number(member)),
   value: (reader, draft, member) => {
     const { typeId, size: bytes } = reader.type(member);
-    size(reader, draft, "valueSize", member, bytes);
+    setSize(reader, draft, "valueSize", member, bytes);
     draft.valueTypeId = typeId;
   },
   values: (reader, draft, member, { isInner, isLast }) => {
@@ -230,7 +230,7 @@ const attributes: Readonly<Record<string, Attribute>> = {
     const isPrograms = draft.type === MapType.PROG_ARRAY;
     if (!isPrograms && !mapsOfMaps.has(draft.type))
       reader.wrong(member, "only maps of maps and arrays of programs have it, behind their type");
-    size(reader, draft, "valueSize", member, 4);
+    setSize(reader, draft, "valueSize", member, 4);
     const element = reader.slots(member);
     if (isPrograms) {
       if (element.kind !== BtfKind.FUNC_PROTO) reader.wrong(member, "pointers to functions are wanted");

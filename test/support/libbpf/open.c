@@ -78,6 +78,12 @@ static void code(struct bpf_object *obj)
 	bpf_object__for_each_program(prog, obj) {
 		printf("%s{", comma);
 		hex("insns", bpf_program__insns(prog), bpf_program__insn_cnt(prog) * 8);
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 7
+		printf(",");
+		hex("funcs", bpf_program__func_info(prog), bpf_program__func_info_cnt(prog) * 8);
+		printf(",");
+		hex("lines", bpf_program__line_info(prog), bpf_program__line_info_cnt(prog) * 16);
+#endif
 		printf("}");
 		comma = ",";
 	}
