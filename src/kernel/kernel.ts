@@ -25,16 +25,33 @@ export interface KernelMap extends Owner {
   readonly spec: MapSpec;
   /** Bytes of one value as user space sees it: valueSize, or for per-CPU maps the aligned size times the possible CPUs. */
   readonly userValueSize: number;
-  lookup(key: Uint8Array): Uint8Array | undefined;
-  /** `flags`: `BPF_ANY` (0), `BPF_NOEXIST` (1), `BPF_EXIST` (2). */
+  /** `flags`: `UpdateFlags.LOCK`; `UpdateFlags.CPU` plus CPU * 2^32 reads one value of `valueSize` bytes (kernel 7.0). */
+  lookup(key: Uint8Array, flags?: number): Uint8Array | undefined;
+  /** `flags`: `UpdateFlags.*`; those of CPUs take a value of `valueSize` bytes. */
   update(key: Uint8Array, value: Uint8Array, flags?: number): void;
+  /** As `update`, but false instead of an error when `NOEXIST` finds the key there or `EXIST` does not. */
+  updateIf(key: Uint8Array, value: Uint8Array, flags: number): boolean;
   /** False when there was no such key. */
   delete(key: Uint8Array): boolean;
+  /** Reads and deletes a key in one step: hash maps (kernel 5.14), queues and stacks (whose keys have no bytes). */
+  take(key: Uint8Array): Uint8Array | undefined;
+  /** Whether a bloom filter may hold a value. */
+  hasValue(value: Uint8Array): boolean;
+  /** The key that follows one (undefined starts) in the kernel's order; undefined at the end. */
+  nextKey(key?: Uint8Array): Uint8Array | undefined;
+  /** Sets many entries, in batches where the kernel has them. Stops at the first that does not fit, and throws. */
+  updateMany(chunk: EntryChunk, flags?: number): void;
+  /** Deletes many keys, one behind the other; returns how many were there. */
+  deleteMany(keys: Uint8Array): number;
   /** All entries at this moment, in the kernel's order, by batch operations where the kernel has them. The arrays are copies. */
   entries(): { key: Uint8Array; value: Uint8Array }[];
   keys(): Uint8Array[];
   /** As `entries()`, in a few large pieces: for maps of a hundred thousand entries, where an object for each would cost more than reading them. */
   chunks(): EntryChunk[];
+  /** As `chunks()`, each piece read when it is asked for; the map may be written to in between. */
+  scan(): Generator<EntryChunk, void, undefined>;
+  /** Takes all entries out of a hash map, each in one step. */
+  takeChunks(): EntryChunk[];
   /** Deletes all keys; arrays are zeroed. */
   clear(): void;
 }

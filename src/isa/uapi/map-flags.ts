@@ -40,6 +40,8 @@ export const MapFlags = {
   SEGV_ON_FAULT: 0x20000,
   /** Arenas: no conversion of kernel addresses to user addresses (Linux 6.9). */
   NO_USER_CONV: 0x40000,
+  /** Ring buffers: new records push old ones out (Linux 6.19). */
+  RB_OVERWRITE: 0x80000,
 } as const;
 
 /** `flags` of map update, from user space and from programs. */
@@ -52,6 +54,10 @@ export const UpdateFlags = {
   EXIST: 2,
   /** Take the value's spin lock (`BPF_F_LOCK`); also for lookup from user space. */
   LOCK: 4,
+  /** Per-CPU maps: the value of the CPU in the high 32 bits; also for lookup (Linux 7.0). */
+  CPU: 8,
+  /** Per-CPU maps: one value for all CPUs (Linux 7.0). */
+  ALL_CPUS: 16,
 } as const;
 
 /** Flags of `bpf_perf_event_output` and `bpf_perf_event_read`: a CPU number, or this one. 64-bit on the wire. */

@@ -14,6 +14,7 @@ export interface SyscallNumbers {
   readonly memfd_create: number;
   readonly write: number;
   readonly clock_gettime: number;
+  readonly pidfd_open: number;
   readonly socket: number;
   readonly sendto: number;
   readonly recvfrom: number;
@@ -36,6 +37,7 @@ const generic: SyscallNumbers = {
   memfd_create: 279,
   write: 64,
   clock_gettime: 113,
+  pidfd_open: 434,
   socket: 198,
   sendto: 206,
   recvfrom: 207,
@@ -59,6 +61,7 @@ export const syscallNumbers: Readonly<Record<string, SyscallNumbers>> = {
     memfd_create: 319,
     write: 1,
     clock_gettime: 228,
+    pidfd_open: 434,
     socket: 41,
     sendto: 44,
     recvfrom: 45,
