@@ -12,6 +12,8 @@ await build({
   input: `${root}src/cli/bin.ts`,
   platform: "node",
   external: ["koffi"],
+  // Node 20 does not know "using".
+  transform: { target: "node20" },
   output: {
     file: `${directory}/skep.cjs`,
     format: "cjs",

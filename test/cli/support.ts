@@ -16,6 +16,10 @@ export async function bundleCli(): Promise<string> {
     input: `${root}src/cli/bin.ts`,
     platform: "node",
     external: ["koffi"],
+    // Node 20 does not know "using".
+    transform: { target: "node20" },
+  // Node 20 does not know "using".
+  transform: { target: "node20" },
     output: { file: `${file}.new`, format: "cjs", codeSplitting: false },
     logLevel: "silent",
   });
