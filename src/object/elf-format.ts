@@ -41,6 +41,7 @@ export const ElfSectionType = {
   REL: 9,
   DYNSYM: 11,
   /** Versions of the symbols of `.dynsym`, 16 bits each. */
+  GNU_VERDEF: 0x6fff_fffd,
   GNU_VERSYM: 0x6fff_ffff,
 } as const;
 

@@ -20,6 +20,7 @@ export {
   ElfType,
 } from "./elf-format.ts";
 export type { ElfSource } from "./elf-source.ts";
+export { findVersionedSymbol } from "./elf-versions.ts";
 export { ElfSymbolTable } from "./elf-symbols.ts";
 export type { ElfSymbol, ElfSymbolHit } from "./elf-symbols.ts";
 export { writeElf } from "./elf-write.ts";

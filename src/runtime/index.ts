@@ -1,4 +1,6 @@
 /** What a user holds: runs of compiled scripts, values and maps as text or JSON, symbols, the machine as the front end asks about it. */
+export { AttachedProgram, attachProgram, LinuxAttachMachine, resolveAttachRequest } from "./attachment/index.ts";
+export type { AttachMachine, AttachOptions, RefusedPlaces } from "./attachment/index.ts";
 export { ElfBinary, globFiles, resolveBinaryPaths } from "./binary.ts";
 export { splitCommand, TracedChild } from "./child.ts";
 export type { ChildEnd } from "./child.ts";

@@ -17,6 +17,7 @@ export class Module {
   private readonly debugRoots: readonly string[];
   private tables: ElfSymbolTable[] | undefined;
   private debug: Elf | null | undefined;
+  private debugSource: FileSource | undefined;
 
   /** Takes the file's bytes or an open file, which it then owns; null: it cannot be read. */
   constructor(path: string, source: FileSource | Uint8Array | null, debugRoots: readonly string[] = [DEBUG_ROOT]) {
@@ -75,6 +76,12 @@ export class Module {
     this.source.close();
   }
 
+  /** Gives the descriptors back at once: what was not read yet cannot be any more. */
+  discard(): void {
+    if (this.source instanceof FileSource) this.source.close();
+    this.debugSource?.close();
+  }
+
   /** The debug file of a stripped binary: by build id, else by the name that it carries. */
   private findDebugFile(elf: Elf): Elf | null {
     try {
@@ -84,7 +91,10 @@ export class Module {
         const source = openOrNull(path);
         const debug = source && parseOrNull(source, path);
         // A debug file of another build would give wrong names.
-        if (debug && (debug.buildId ?? elf.buildId) === (elf.buildId ?? debug.buildId)) return debug;
+        if (debug && (debug.buildId ?? elf.buildId) === (elf.buildId ?? debug.buildId)) {
+          this.debugSource = source ?? undefined;
+          return debug;
+        }
         source?.close();
       }
     } catch {

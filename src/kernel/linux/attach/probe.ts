@@ -162,12 +162,14 @@ export function attachUprobe(program: LinuxProgram, spec: SpecOf<"uprobe">): Lin
     return attachRegistered(program, spec, "uprobe_events", place + counter, what);
   }
   if (!existsSync(spec.path)) throw new UnsupportedError(what, "there is no such file");
-  const counterBit = source.configBits.get("ref_ctr_offset") ?? 32;
+  const counterBit = source.configBits.get("ref_ctr_offset");
+  if (spec.refCtrOffset !== undefined && counterBit === undefined)
+    throw new UnsupportedError(what, "this kernel counts up no semaphores of USDT probes (Linux 4.20)");
   const event = tryPerfEventOpen({
     type: source.type,
     config:
       (spec.isReturn ? 2 ** (source.configBits.get("retprobe") ?? 0) : 0) +
-      (spec.refCtrOffset === undefined ? 0 : spec.refCtrOffset * 2 ** counterBit),
+      (spec.refCtrOffset === undefined ? 0 : spec.refCtrOffset * 2 ** counterBit!),
     config1: spec.path,
     config2: spec.fileOffset,
     what,

@@ -1,0 +1,75 @@
+/** What requests to attach take from the machine. */
+import { arch } from "node:os";
+import { UnsupportedError } from "../../base/index.ts";
+import type { UsdtArch } from "../../object/index.ts";
+import { LinuxFacts } from "../../kernel/linux/facts.ts";
+import { kernelFunctions } from "../../kernel/linux/kallsyms.ts";
+import { machine } from "../../kernel/linux/machine.ts";
+import { tracefs } from "../../kernel/linux/tracefs.ts";
+
+/** A function of the kernel that can be traced. */
+export interface TraceableFunction {
+  readonly name: string;
+  /** Absent: the kernel itself. */
+  readonly module?: string;
+}
+
+/** A machine on which names stand for places. Everything is read when it is asked for. */
+export interface AttachMachine {
+  /** Undefined for architectures whose USDT operands and registers are not known. */
+  readonly arch: UsdtArch | undefined;
+  /** True from this kernel version on. */
+  atLeast(major: number, minor: number): boolean;
+  /** Functions that ftrace lists, in the kernel's order; undefined when this kernel does not list them. */
+  traceableFunctions(): readonly TraceableFunction[] | undefined;
+  /** Names of all functions of the kernel. */
+  kernelFunctions(): ReadonlySet<string>;
+  /** `bpf_get_attach_cookie` answers where uprobes are. */
+  readonly hasCookies: boolean;
+}
+
+/** What stands for functions that ftrace knows and kallsyms does not. */
+const INVALID = "__ftrace_invalid_address__";
+
+/** The machine that this process runs on. */
+export class LinuxAttachMachine implements AttachMachine {
+  private readonly facts = new LinuxFacts();
+  private listed: readonly TraceableFunction[] | undefined;
+  private known: ReadonlySet<string> | undefined;
+
+  get arch(): UsdtArch | undefined {
+    const here = arch();
+    return here === "x64" ? "x86_64" : here === "arm64" ? "aarch64" : undefined;
+  }
+
+  atLeast(major: number, minor: number): boolean {
+    return machine.atLeast(major, minor);
+  }
+
+  traceableFunctions(): readonly TraceableFunction[] | undefined {
+    if (this.listed !== undefined) return this.listed;
+    const bytes = machine.source.read(`${tracefs()}/available_filter_functions`);
+    if (bytes === undefined) return undefined;
+    const found: TraceableFunction[] = [];
+    for (const line of new TextDecoder().decode(bytes).split("\n")) {
+      const [name = "", module] = line.split(/[ \t]+/);
+      if (name === "" || name.startsWith(INVALID)) continue;
+      found.push(module === undefined || !module.startsWith("[") ? { name } : { name, module: module.slice(1, -1) });
+    }
+    return (this.listed = found);
+  }
+
+  kernelFunctions(): ReadonlySet<string> {
+    return (this.known ??= kernelFunctions());
+  }
+
+  get hasCookies(): boolean {
+    return this.facts.hasBpfCookie;
+  }
+}
+
+/** The architecture, or UnsupportedError that names it. */
+export function requireArch(what: string, on: AttachMachine): UsdtArch {
+  if (on.arch === undefined) throw new UnsupportedError(what, `${arch()}: known on x86-64 and arm64`);
+  return on.arch;
+}
