@@ -1,5 +1,5 @@
-// Referee for reading objects: what libbpf makes of object files, as one line of JSON a file. Nothing is loaded: code is put together by
-// libbpf's generator of light skeletons, in which maps are numbers and CO-RE relocations are left to do.
+// Referee for reading objects: what libbpf makes of object files, as two lines of JSON a file: what opening tells, and the code. Nothing
+// is loaded: code is put together by libbpf's generator of light skeletons, in which maps are numbers and CO-RE is left to do.
 // cc -O2 -o open open.c -lbpf -lelf -lz
 #include <errno.h>
 #include <stdio.h>
@@ -10,9 +10,9 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+static int report(enum libbpf_print_level level, const char *format, va_list args)
 {
-	return 0;
+	return getenv("LIBBPF_LOG") && level != LIBBPF_DEBUG ? vfprintf(stderr, format, args) : 0;
 }
 
 static void hex(const char *key, const void *data, size_t size)
@@ -96,6 +96,7 @@ static void file(const char *path)
 	struct gen_loader_opts gen_opts = { .sz = sizeof(gen_opts) };
 	struct bpf_object *obj = bpf_object__open_file(path, &open_opts);
 	struct bpf_program *prog;
+	struct bpf_map *map;
 	unsigned int size = 0;
 	const void *types;
 	int err;
@@ -107,8 +108,13 @@ static void file(const char *path)
 	printf("{\"file\":\"%s\",\"open\":0,\"name\":\"%s\",", path, bpf_object__name(obj));
 	maps(obj);
 	programs(obj);
+	printf("\"end\":0}\n");
+	fflush(stdout);
+	printf("{\"file\":\"%s\",", path);
 	bpf_object__for_each_program(prog, obj)
 		bpf_program__set_autoload(prog, true);
+	bpf_object__for_each_map(map, obj)
+		bpf_map__set_pin_path(map, NULL);
 	err = bpf_object__gen_loader(obj, &gen_opts);
 	if (!err)
 		err = bpf_object__load(obj);
@@ -123,7 +129,7 @@ static void file(const char *path)
 
 int main(int argc, char **argv)
 {
-	libbpf_set_print(quiet);
+	libbpf_set_print(report);
 	for (int i = 1; i < argc; i++) {
 		// The generator falls over some objects: a process for each, and a line only of what was told to the end.
 		pid_t child = fork();

@@ -40,6 +40,8 @@ export function relocatedByLibbpf(referee: string, object: string, btf: string, 
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });
+  // Not an object to libbpf.
+  if (status === 1) return new Map();
   if (status !== 0) throw new Error(`${referee} ${object} ${btf}: status ${status}: ${stderr}`);
   return new Map(
     stdout
