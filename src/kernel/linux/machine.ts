@@ -205,8 +205,8 @@ export class Machine {
       // zlib is fetched here and not imported: its loading would cost every run three milliseconds.
       return `\n${text.decode(process.getBuiltinModule("node:zlib").gunzipSync(packed))}`;
     }
-    const release = this.source.release;
-    for (const path of [`/boot/config-${release}`, `/lib/modules/${release}/config`]) {
+    const uname = this.source.release;
+    for (const path of [`/boot/config-${uname}`, `/lib/modules/${uname}/config`]) {
       const plain = this.source.read(path);
       if (plain !== undefined) return `\n${text.decode(plain)}`;
     }

@@ -1,6 +1,7 @@
 /** Why the verifier refused a program of an object, in terms of what was compiled: lines of C, fields, maps and functions by their names. */
 import { Btf, type CoreFailure, CORE_POISON_HELPER, type LineInfo, decodeLineInfo } from "../../btf/index.ts";
 import type { BpfObject, ProgramSpec } from "../../object/index.ts";
+import { machine } from "./machine.ts";
 import { Poison } from "./relocate.ts";
 import { type Complaint, complaintText, readComplaint } from "./verifier-log.ts";
 
@@ -21,8 +22,18 @@ export function explainLog(log: string, failed: FailedProgram): string {
   const helper = [...log.matchAll(unknownHelper)].at(-1)?.[1];
   const poisoned = helper === undefined ? undefined : poisonText(Number(helper), complaint, failed);
   if (poisoned !== undefined) return poisoned;
-  return complaintText(withLine(complaint, failed));
+  return complaintText(withLine(complaint, failed)) + (hints.find(({ when }) => when(complaint.text))?.hint ?? "");
 }
+
+/** What the verifier's words do not say of the machine. */
+const hints: readonly { readonly when: (text: string) => boolean; readonly hint: string }[] = [
+  {
+    when: (text) =>
+      text.includes("failed to find the address for kernel symbol") &&
+      machine.kernelOption("CONFIG_KALLSYMS_ALL") === "n",
+    hint: " (this kernel was built without addresses of variables: CONFIG_KALLSYMS_ALL is not set)",
+  },
+];
 
 /** Instructions that could not be made right were made wrong on purpose; reaching one has a better reason than the verifier knows. */
 function poisonText(helper: number, complaint: Complaint, failed: FailedProgram): string | undefined {

@@ -19,6 +19,8 @@ export function attachStructOpsMap(map: LinuxMap): LinuxLink {
   const spec = { kind: "struct-ops", map: name } as const;
   if (type !== MapType.STRUCT_OPS) throw new TypeError(`${what}: map ${name} is of another type`);
   if (structOps?.link !== true && (flags & MapFlags.LINK) === 0) {
+    // Loading leaves the value to us, since writing it registers. A map that came otherwise was written by whoever made it.
+    if (map.structOpsValue !== undefined) map.update(new Uint8Array(4), map.structOpsValue);
     const holder = duplicateFd(map.fd, what);
     return new LinuxLink(spec, {
       holders: [holder],
