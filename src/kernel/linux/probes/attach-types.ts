@@ -71,6 +71,17 @@ const ways: Readonly<Partial<Record<keyof typeof AttachType, Way>>> = {
   NETKIT_PEER: { by: "link", link: "NETKIT", option: "NETKIT" },
 };
 
+/** Options of attach types that have no link type of their own to tell. */
+const ownOptions: Readonly<Partial<Record<keyof typeof AttachType, readonly string[]>>> = {
+  LIRC_MODE2: ["CONFIG_BPF_LIRC_MODE2"],
+  LSM_MAC: ["CONFIG_BPF_LSM"],
+  LSM_CGROUP: ["CONFIG_BPF_LSM", "CONFIG_CGROUP_BPF"],
+  SK_SKB_STREAM_PARSER: ["CONFIG_BPF_STREAM_PARSER"],
+  SK_SKB_STREAM_VERDICT: ["CONFIG_NET_SOCK_MSG"],
+  SK_SKB_VERDICT: ["CONFIG_NET_SOCK_MSG"],
+  SK_MSG_VERDICT: ["CONFIG_NET_SOCK_MSG"],
+};
+
 /** Where the kernel takes a program of any attach type, and no errno tells: only its BTF does. */
 const uncheckedAtLoad: ReadonlySet<number> = new Set([
   AttachType.XDP_DEVMAP,
@@ -128,7 +139,11 @@ export function probeAttachType(attachType: number): ProbeAnswer {
   if (constant === undefined) return query(attachType, name, {});
   const way = ways[constant] ?? { by: "query" };
   const option = way.by === "link" ? way.option : constant.startsWith("CGROUP") ? "CGROUP" : undefined;
-  const requirement = { ...linkRequirement(option), since: ATTACH_TYPE_SINCE[constant] };
+  const own = ownOptions[constant];
+  const requirement: Requirement = {
+    ...(own === undefined ? linkRequirement(option) : { options: own }),
+    since: ATTACH_TYPE_SINCE[constant],
+  };
   const absent = missingEnumerator(`BPF_${constant}`, requirement);
   if (absent !== undefined) return absent;
   switch (way.by) {

@@ -13,6 +13,7 @@ import {
   callLocal,
   encode,
   exit,
+  helperById,
   helperByName,
   mov64Imm,
 } from "../../../isa/index.ts";
@@ -39,14 +40,27 @@ function find(helper: string): { readonly id: number; readonly name: string; rea
   return constant === undefined ? undefined : { id: Number(constant.value), name };
 }
 
+/** Refusals that come after the arguments were looked at: of helpers that ask for more than a type of program (`check_get_func_ip`). */
+const refusedLater: ReadonlySet<number> = new Set([Errno.EINVAL, Errno.ENOTSUPP]);
+
 /** True when the kernel lets this variant call the helper; undefined when the answer was neither of the two. */
 function mayCall(
   variant: ReadyVariant,
   helperId: number,
-): { readonly may: boolean | undefined; readonly errno: number } {
+): { readonly may: boolean | undefined; readonly errno: number; readonly called: boolean } {
   const errno = tryTrial({ ...variant.trial, code: callingWithNothing(helperId, variant.returns) });
-  const may = errno === 0 || errno === Errno.EACCES ? true : errno === Errno.EINVAL ? false : undefined;
-  return { may, errno };
+  if (errno === Errno.EINVAL) return { may: false, errno, called: false };
+  if (errno !== 0 && errno !== Errno.EACCES) return { may: undefined, errno, called: false };
+  const args = helperById(helperId)?.args;
+  if (errno === 0 || args?.length !== 1 || args[0]!.kind !== "ctx") return { may: true, errno, called: errno === 0 };
+  // The context is at hand, so the call can be a real one; EACCES is then a type whose helper takes something else.
+  const code = encode([callHelper(helperId), mov64Imm(0, variant.returns), exit()]);
+  const real = tryTrial({ ...variant.trial, code });
+  return {
+    may: !refusedLater.has(real),
+    errno: real === 0 || refusedLater.has(real) ? real : errno,
+    called: real === 0,
+  };
 }
 
 /**
@@ -80,11 +94,11 @@ export function probeHelper(helper: string, progType: number): ProbeAnswer {
   }
   const strange: number[] = [];
   for (const variant of ready) {
-    const { may, errno } = mayCall(variant, id);
+    const { may, errno, called } = mayCall(variant, id);
     const where = variant.label === "" ? type : `${type} (${variant.label})`;
     if (may === true)
       return yes(
-        `a call of bpf_${name} by ${where}: ${errno === 0 ? "success" : `${errnoName(errno)} for its missing arguments`}`,
+        `a call of bpf_${name} by ${where}: ${called ? "success" : `${errnoName(errno)} for its missing arguments`}`,
       );
     if (may === undefined) strange.push(errno);
   }
