@@ -199,9 +199,16 @@ function relocatePrograms(
 ): { programs: readonly ProgramSpec[]; failures: ReadonlyMap<string, readonly CoreFailure[]> } {
   const failures = new Map<string, readonly CoreFailure[]>();
   let resolver: CoreResolver | undefined;
+  const members = new Set(
+    object.maps
+      .filter(({ autocreate }) => autocreate !== false)
+      .flatMap(({ structOps }) => structOps?.functions.map(({ program }) => program) ?? []),
+  );
   const programs = object.programs.map((program) => {
     const { coreRelocations } = program;
-    if (program.autoload === false || coreRelocations === undefined || coreRelocations.length === 0) return program;
+    // Functions of struct_ops maps are loaded with their map.
+    const isLoaded = program.autoload !== false || members.has(program.name);
+    if (!isLoaded || coreRelocations === undefined || coreRelocations.length === 0) return program;
     resolver ??= new CoreResolver(local.btf, coreTypes(facts, coreBtf));
     const { code, unresolved } = relocateProgram(program, resolver);
     if (unresolved.length > 0) failures.set(program.name, unresolved);

@@ -110,10 +110,14 @@ function read(record, ended) {
   return result;
 }
 
-/** The last time that the program itself was handed to the kernel. @param {Program} program @returns {Call | undefined} */
-function loadOf(program) {
+/**
+ * The last time that the program itself was handed to the kernel; of several whose names begin alike, the one with these instructions.
+ * @param {Program} program @param {string} [insns] @returns {Call | undefined}
+ */
+function loadOf(program, insns) {
   const name = program.name.slice(0, 15);
-  return program.calls.findLast(({ call, name: called }) => call === "prog_load" && called === name);
+  const loads = program.calls.filter(({ call, name: called }) => call === "prog_load" && called === name);
+  return loads.findLast((load) => load["insns"] === insns) ?? loads.at(-1);
 }
 
 /** What the kernel got, field by field. */
@@ -143,9 +147,11 @@ function differences(ours, theirs) {
   const loads = (/** @type {Program} */ { loaded }) => (loaded === 0 ? "yes" : "no");
   const attaches = (/** @type {Program} */ { attached }) =>
     attached === undefined ? "not tried" : attached === 0 ? "yes" : "no";
-  check("autoload", ours.autoload, theirs.autoload);
+  for (const field of /** @type {const} */ (["section", "type", "attachType", "autoload"]))
+    check(`opened: ${field}`, ours[field], theirs[field]);
   check("loads", loads(ours), loads(theirs));
-  const [mine, its] = [loadOf(ours), loadOf(theirs)];
+  const mine = loadOf(ours);
+  const its = loadOf(theirs, mine?.["insns"]);
   check("handed to the kernel", mine !== undefined, its !== undefined);
   if (mine && its) {
     for (const field of FIELDS) {
@@ -247,6 +253,13 @@ async function compareCorpus(corpus) {
         { what: "opens", ours: String(ours.opened), theirs: String(theirs.opened) },
         `${ours.why} | ${theirs.why}`,
       );
+    if (ours.opened === 0 && theirs.opened === 0) {
+      const [mine, its] = [ours, theirs].map(({ maps }) => new Map(maps.map((map) => [map.map, JSON.stringify(map)])));
+      for (const name of new Set([...(its?.keys() ?? []), ...(mine?.keys() ?? [])])) {
+        const [a = "absent", b = "absent"] = [mine?.get(name), its?.get(name)];
+        if (a !== b) row(name, { what: "map", ours: a, theirs: b }, "");
+      }
+    }
     for (const name of new Set([...theirs.programs.keys(), ...ours.programs.keys()])) {
       const [mine, its] = [ours.programs.get(name), theirs.programs.get(name)];
       figures.programs++;

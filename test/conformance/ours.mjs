@@ -26,6 +26,8 @@ const WITHOUT_ENTRIES = new Set([4, 24, 25, 26, 28, 29, 32]);
 const STACK_TRACE = 7;
 const RING_BUFFERS = new Set([27, 31]);
 
+const COMMON_SECTIONS = new Set([".data", ".rodata", ".bss", ".kconfig"]);
+
 /** @param {any} map */
 function sized(map) {
   const maxEntries =
@@ -76,9 +78,9 @@ function oneProgram(spec, program) {
   say({ loaded: 0, why: "" });
   try {
     if (flags["no-attach"]) return;
-    const links = [runtime.attachProgram(kernel, loaded, program.name)].flat();
-    say({ attached: links.length > 0 ? 0 : "nowhere", why: "" });
-    for (const link of links) link.close();
+    const attached = runtime.attachProgram(kernel, loaded, program.name);
+    say({ attached: attached.links.length > 0 ? 0 : "nowhere", why: "" });
+    attached.close();
   } catch (error) {
     say({ attached: errorOf(error), why: whyOf(error) });
   } finally {
@@ -97,7 +99,8 @@ for (const path of positionals) {
   say({ object: basename(path), opened: 0 });
   for (const map of spec.maps)
     say({
-      map: map.name,
+      // libbpf's name of the four common sections is the kernel's.
+      map: COMMON_SECTIONS.has(map.name) ? (map.kernelName ?? map.name) : map.name,
       type: map.type,
       key: map.keySize,
       value: map.valueSize,

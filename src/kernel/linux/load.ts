@@ -168,6 +168,13 @@ class Loader {
 
   private load(spec: ProgramSpec): void {
     const { object, options, resolved } = this;
+    if (spec.type === ProgType.UNSPEC) {
+      throw new SkepError(
+        "program-type",
+        `program ${spec.name}: section ${spec.section ?? "(none)"} tells no type of program: name it as docs/sections.md does, or set the program's type before it is loaded`,
+        { exitStatus: 2 },
+      );
+    }
     const structOps = this.structOpsTarget(spec);
     const target = structOps ?? resolveAttachTarget(spec, options.targetPrograms?.get(spec.name));
     let moduleFds: readonly OwnedFd[] = [];
