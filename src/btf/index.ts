@@ -6,6 +6,8 @@ export { fieldsCompatible, typesCompatible, typesMatch } from "./core/compatible
 export type { CoreKernel, CoreModule } from "./core/candidates.ts";
 export { CoreError } from "./core/error.ts";
 export { CoreFailure } from "./core/failure.ts";
+export { minimalBtf } from "./core/minimal.ts";
+export type { CoreObject } from "./core/minimal.ts";
 export { essentialName } from "./core/names.ts";
 export { CORE_POISON_HELPER, relocateCore } from "./core/patch.ts";
 export type { CoreInsnRecord, CoreRelocateOptions, CoreRelocated } from "./core/patch.ts";
@@ -49,6 +51,8 @@ export type { HeaderOptions } from "./header.ts";
 export { printBtfDeclaration, printBtfType } from "./print.ts";
 export type { CNames } from "./print.ts";
 export { dumpBtfRaw, printBtfRaw } from "./raw.ts";
+export { abilitiesUsed, sanitizeBtf } from "./sanitize.ts";
+export type { BtfAbility } from "./sanitize.ts";
 export { BtfStrings } from "./strings.ts";
 export type {
   BtfArray,

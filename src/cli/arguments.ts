@@ -6,6 +6,8 @@ import type { Option } from "./options.ts";
 export interface Arguments {
   /** By long name; switches are `true`, an option given several times keeps its last value. */
   readonly options: ReadonlyMap<string, string | true>;
+  /** All values of options that may be given several times, in order. */
+  readonly repeated: ReadonlyMap<string, readonly string[]>;
   /** Words that are no options, in order. */
   readonly operands: readonly string[];
 }
@@ -16,6 +18,7 @@ const NUMBER = /^-\d/;
 /** Reads the words behind a command's name. Options may follow operands; `--` ends them. Throws UsageError with the nearest option. */
 export function parseArguments(words: readonly string[], table: readonly Option[], command: string): Arguments {
   const options = new Map<string, string | true>();
+  const repeated = new Map<string, string[]>();
   const operands: string[] = [];
   const fail = (message: string): never => {
     throw new UsageError(`skep ${command}: ${message}`);
@@ -37,6 +40,7 @@ export function parseArguments(words: readonly string[], table: readonly Option[
       fail(`${shown} ${value}: must be one of ${option.choices.join(", ")}`);
     }
     options.set(option.long, value!);
+    if (option.repeats) repeated.set(option.long, [...(repeated.get(option.long) ?? []), value!]);
     return used;
   };
   for (let i = 0; i < words.length; i++) {
@@ -73,7 +77,7 @@ export function parseArguments(words: readonly string[], table: readonly Option[
       if (option!.value !== undefined) break;
     }
   }
-  return { options, operands };
+  return { options, repeated, operands };
 }
 
 /** Stages may be joined by commas and have other names; they are checked where they are used. */

@@ -17,6 +17,23 @@ const words = (options: readonly Option[]): string[] =>
 const spellings = (option: Option): string =>
   [`--${option.long}`, ...(option.short ? [`-${option.short}`] : [])].join("|");
 
+/** As shells see commands: one with subcommands has the options of all of them, and their names as its first operand. */
+const commands: readonly Command[] = COMMANDS.map((command) => {
+  if (!command.subcommands) return command;
+  const options = new Map(
+    [...command.options, ...command.subcommands.flatMap((inner) => inner.options)].map((option) => [
+      option.long,
+      option,
+    ]),
+  );
+  return {
+    ...command,
+    options: [...options.values()],
+    operands: "file",
+    operandChoices: command.subcommands.map(({ name }) => name),
+  };
+});
+
 /** Completion code for a shell. */
 export function completionScript(shell: Shell): string {
   return { bash, zsh, fish }[shell]();
@@ -46,11 +63,14 @@ function bash(): string {
       .map((option) => ({ option, code: bashValue(option) }))
       .filter(({ code }) => code !== undefined)
       .map(({ option, code }) => `        ${spellings(option)}) ${code}; return ;;`);
-    const operand =
-      command.operands === "file"
-        ? `COMPREPLY=($(compgen -f -- "$cur")); compopt -o filenames`
+    const files = `COMPREPLY=($(compgen -f -- "$cur")); compopt -o filenames`;
+    const choices = `COMPREPLY=($(compgen -W "${command.operandChoices?.join(" ")}" -- "$cur"))`;
+    const operand = command.subcommands
+      ? `if [[ $at -eq 2 ]]; then ${choices}; else ${files}; fi`
+      : command.operands === "file"
+        ? files
         : command.operandChoices
-          ? `COMPREPLY=($(compgen -W "${command.operandChoices.join(" ")}" -- "$cur"))`
+          ? choices
           : "COMPREPLY=()";
     const probes = command.options.some((option) => option.operandHint === "PATTERN")
       ? `elif [[ " \${COMP_WORDS[*]} " =~ " "(-l|--list)" " ]]; then _skep_words --probes\n      `
@@ -94,11 +114,11 @@ _skep() {
   done
   local prev=\${COMP_WORDS[at-1]}
   if [[ $at -eq 1 ]]; then
-    COMPREPLY=($(compgen -W "${[...COMMANDS.map((c) => c.name), ...words(GLOBAL_OPTIONS)].join(" ")}" -- "$cur"))
+    COMPREPLY=($(compgen -W "${[...commands.map((c) => c.name), ...words(GLOBAL_OPTIONS)].join(" ")}" -- "$cur"))
     return
   fi
   case "\${COMP_WORDS[1]}" in
-${COMMANDS.map(branch).join("\n")}
+${commands.map(branch).join("\n")}
   esac
 }
 complete -F _skep skep
@@ -127,11 +147,13 @@ function zsh(): string {
     return [`'--${option.long}${rest}'`, ...(option.short ? [`'-${option.short}${rest}'`] : [])];
   };
   const operands = (command: Command): string =>
-    command.operands === "file"
-      ? " '*:file:_skep_operand'"
-      : command.operandChoices
-        ? ` '1:shell:(${command.operandChoices.join(" ")})'`
-        : "";
+    command.subcommands
+      ? ` '1:kind:(${command.operandChoices?.join(" ")})' '*:file:_files'`
+      : command.operands === "file"
+        ? " '*:file:_skep_operand'"
+        : command.operandChoices
+          ? ` '1:shell:(${command.operandChoices.join(" ")})'`
+          : "";
   return `#compdef skep
 # Words of a script or probes that continue what is typed.
 _skep_words() {
@@ -149,7 +171,7 @@ _skep_operand() {
 
 _skep() {
   if (( CURRENT == 2 )); then
-    local -a commands=(${COMMANDS.map((c) => `'${c.name}:${zshQuote(c.summary)}'`).join(" ")})
+    local -a commands=(${commands.map((c) => `'${c.name}:${zshQuote(c.summary)}'`).join(" ")})
     _describe command commands
     return
   fi
@@ -157,7 +179,7 @@ _skep() {
   shift words
   (( CURRENT-- ))
   case $name in
-${COMMANDS.map((c) => `    ${c.name}) _arguments -s ${shown(c.options).flatMap(line).join(" ")}${operands(c)} ;;`).join("\n")}
+${commands.map((c) => `    ${c.name}) _arguments -s ${shown(c.options).flatMap(line).join(" ")}${operands(c)} ;;`).join("\n")}
   esac
 }
 compdef _skep skep
@@ -196,7 +218,7 @@ function fish(): string {
     "end",
     "complete -c skep -f",
   ];
-  for (const command of COMMANDS) {
+  for (const command of commands) {
     lines.push(`complete -c skep -n __fish_use_subcommand -a ${command.name} -d ${quote(command.summary)}`);
     const when = `-n '__fish_seen_subcommand_from ${command.name}'`;
     for (const option of shown(command.options)) {

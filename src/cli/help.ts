@@ -1,5 +1,5 @@
 /** Help texts, made from the option tables. */
-import { COMMANDS, GLOBAL_OPTIONS } from "./options.ts";
+import { commandByName, COMMANDS, GLOBAL_OPTIONS } from "./options.ts";
 import type { Command, Option } from "./options.ts";
 
 const WIDTH = 100;
@@ -38,22 +38,28 @@ function optionLines(options: readonly Option[]): string {
   return shown.map((option) => `  ${flags(option).padEnd(column - 2)}${wrap(option.help, column, WIDTH)}`).join("\n");
 }
 
+function commandLines(commands: readonly Command[]): string[] {
+  const column = Math.max(...commands.map((command) => command.name.length)) + 4;
+  return commands.map((command) => `  ${command.name.padEnd(column - 2)}${command.summary}`);
+}
+
 /** `skep --help` */
 export function mainHelp(heading: Heading): string {
-  const column = Math.max(...COMMANDS.map((command) => command.name.length)) + 4;
   return [
-    "skep: eBPF for TypeScript. Compiles bpftrace scripts without LLVM and runs them on the running kernel.",
+    "skep: eBPF for TypeScript. Compiles bpftrace scripts without LLVM, loads object files that clang made, and runs them on the running kernel.",
     "",
     `${heading("Usage:")} skep COMMAND [OPTIONS] ...`,
     "",
     heading("Commands:"),
-    ...COMMANDS.map((command) => `  ${command.name.padEnd(column - 2)}${command.summary}`),
+    ...commandLines(COMMANDS),
     "",
     heading("Options:"),
     optionLines(GLOBAL_OPTIONS),
     "",
     heading("Examples:"),
-    ...COMMANDS[0]!.examples.slice(0, 3).map(([line, what]) => `  # ${what}\n  ${line}`),
+    ...[...COMMANDS[0]!.examples.slice(0, 3), ...(commandByName("run")?.examples.slice(0, 1) ?? [])].map(
+      ([line, what]) => `  # ${what}\n  ${line}`,
+    ),
     "",
     "Exit status: 0 done, 1 the work failed, 2 the call or the script is wrong, 3 this machine or user cannot do it.",
     "skep COMMAND --help tells more.",
@@ -69,6 +75,7 @@ export function commandHelp(command: Command, heading: Heading): string {
     "",
     command.description,
     "",
+    ...(command.subcommands ? [heading("Commands:"), ...commandLines(command.subcommands), ""] : []),
     heading("Options:"),
     optionLines(command.options),
     "",

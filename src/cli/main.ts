@@ -12,6 +12,11 @@ type Runner = (args: Arguments) => Promise<number>;
 const RUNNERS: Record<string, () => Promise<Runner>> = {
   trace: async () => (await import("./trace.ts")).traceCommand,
   build: async () => (await import("./build.ts")).buildCommand,
+  run: async () => (await import("./run.ts")).runCommand,
+  disasm: async () => (await import("./disasm.ts")).disasmCommand,
+  "gen types": async () => (await import("./gen.ts")).genTypesCommand,
+  "gen vmlinux": async () => (await import("./gen.ts")).genVmlinuxCommand,
+  features: async () => (await import("./features.ts")).featuresCommand,
   demo: async () => (await import("./demo.ts")).demoCommand,
   completion: async () => (await import("./shell.ts")).completionCommand,
 };
@@ -34,30 +39,47 @@ async function run(words: readonly string[]): Promise<number> {
     if (options.has("version")) return showVersion();
     return showHelp(undefined, first === undefined ? 2 : 0);
   }
-  if (first === "help") return showHelp(rest[0] === undefined ? undefined : findCommand(rest[0]), 0);
-  const command = findCommand(first);
-  const args = parseArguments(rest, command.options, command.name);
-  if (args.options.has("help")) return showHelp(command, 0);
+  if (first === "help") return showHelp(rest[0] === undefined ? undefined : namedCommand(rest), 0);
+  const { command, name, rest: behind } = findCommand(words);
+  const args = parseArguments(behind, command.options, name);
+  if (args.options.has("help")) return showHelp({ ...command, name }, 0);
   if (args.options.has("version")) return showVersion();
-  const runner = await RUNNERS[command.name]!();
+  if (command.subcommands) return showHelp({ ...command, name }, 2);
+  const runner = await RUNNERS[name]!();
   return runner(args);
 }
 
-function findCommand(name: string): Command {
-  const command = commandByName(name);
-  if (command) return command;
+function namedCommand(words: readonly string[]): Command {
+  const { command, name } = findCommand(words);
+  return { ...command, name };
+}
+
+/** The command that the first words name, its whole name, and the words behind it. */
+function findCommand(words: readonly string[]): { command: Command; name: string; rest: readonly string[] } {
+  const [first = "", second] = words;
+  const command = commandByName(first) ?? failToFind(first, "skep", COMMANDS);
+  if (!command.subcommands || second === undefined || second.startsWith("-")) {
+    return { command, name: first, rest: words.slice(1) };
+  }
+  const inner = commandByName(second, command.subcommands) ?? failToFind(second, `skep ${first}`, command.subcommands);
+  return { command: inner, name: `${first} ${second}`, rest: words.slice(2) };
+}
+
+function failToFind(name: string, above: string, commands: readonly Command[]): never {
   const near = nearestNames(
     name,
-    COMMANDS.map((row) => row.name),
+    commands.map((row) => row.name),
     1,
   );
   const hint =
     near.length > 0
-      ? `did you mean skep ${near[0]}?`
-      : /[{.]/.test(name)
-        ? "to run a script: skep trace"
-        : "skep --help lists them";
-  throw new UsageError(`skep: no command ${JSON.stringify(name)} (${hint})`);
+      ? `did you mean ${above} ${near[0]}?`
+      : name.endsWith(".o")
+        ? "to run an object file: skep run"
+        : /[{.]/.test(name)
+          ? "to run a script: skep trace"
+          : `${above} --help lists them`;
+  throw new UsageError(`${above}: no command ${JSON.stringify(name)} (${hint})`);
 }
 
 async function showVersion(): Promise<number> {

@@ -1,4 +1,7 @@
 /** The command line in one table: the argument parser, `--help` and shell completion all read it. */
+import { HELP, OUTPUT } from "./common-options.ts";
+import { FEATURES_COMMAND } from "./feature-options.ts";
+import { OBJECT_COMMANDS } from "./object-options.ts";
 
 /** One option. */
 export interface Option {
@@ -12,6 +15,8 @@ export interface Option {
   readonly operandHint?: string;
   /** The only values, for checking and completion. */
   readonly choices?: readonly string[];
+  /** May be given several times; all values are kept. */
+  readonly repeats?: boolean;
   /** What completes the value. */
   readonly completes?: "file" | "directory" | "pid" | "command" | "script";
   readonly help: string;
@@ -34,22 +39,16 @@ export interface Command {
   /** What completes the words that are no options. */
   readonly operands?: "file" | "choice";
   readonly operandChoices?: readonly string[];
+  /** Commands behind this one's name. */
+  readonly subcommands?: readonly Command[];
 }
 
-const HELP: Option = { long: "help", short: "h", help: "show this help" };
 const SCRIPT: Option = {
   long: "execute",
   short: "e",
   value: "SCRIPT",
   completes: "script",
   help: "the script itself instead of a file",
-};
-const OUTPUT: Option = {
-  long: "output",
-  short: "o",
-  value: "FILE",
-  completes: "file",
-  help: "write to a file instead of stdout",
 };
 const INCLUDES: readonly Option[] = [
   {
@@ -201,6 +200,8 @@ export const COMMANDS: readonly Command[] = [
       ["skep build opensnoop.bt --emit object -o opensnoop.o", "an object file that libbpf loads"],
     ],
   },
+  ...OBJECT_COMMANDS,
+  FEATURES_COMMAND,
   {
     name: "demo",
     summary: "see it work: five seconds of this machine",
@@ -232,7 +233,7 @@ export const COMMANDS: readonly Command[] = [
 /** Options before any command. */
 export const GLOBAL_OPTIONS: readonly Option[] = [HELP, { long: "version", short: "V", help: "show the version" }];
 
-/** A command by name. */
-export function commandByName(name: string): Command | undefined {
-  return COMMANDS.find((command) => command.name === name);
+/** A command by name, among all or among the subcommands of one. */
+export function commandByName(name: string, commands: readonly Command[] = COMMANDS): Command | undefined {
+  return commands.find((command) => command.name === name);
 }
