@@ -1,5 +1,13 @@
 /** CO-RE over whole objects: one search in the kernel's types for all programs. */
-import { Btf, type CoreKernel, type CoreRelocated, CoreResolver, decodeLineInfo, relocateCore } from "../btf/index.ts";
+import {
+  Btf,
+  type CoreKernel,
+  type CoreRelocated,
+  type CoreResolver,
+  decodeLineInfo,
+  minimalBtf,
+  relocateCore,
+} from "../btf/index.ts";
 import type { KernelFacts } from "./kernel-facts.ts";
 import type { BpfObject, ProgramSpec } from "./spec.ts";
 
@@ -14,19 +22,6 @@ export function coreKernelOf(facts: KernelFacts): CoreKernel {
 }
 
 /**
- * A resolver for the programs of an object; undefined when none of them has CO-RE records. Relocate the programs in the object's order:
- * they share candidates. Throws {@link ParseError} when the object's BTF is damaged, TypeError when records have no BTF to refer to.
- */
-export function coreResolverFor(object: BpfObject, facts: KernelFacts): CoreResolver | undefined {
-  const program = object.programs.find(
-    ({ coreRelocations }) => coreRelocations !== undefined && coreRelocations.length > 0,
-  );
-  if (program === undefined) return undefined;
-  if (object.btf === undefined) throw new TypeError(`program ${program.name}: CO-RE records in an object without BTF`);
-  return new CoreResolver(Btf.parse(object.btf), coreKernelOf(facts));
-}
-
-/**
  * The code of a program for the resolver's kernel, and the relocations that found nothing there, whose instructions are now calls that the
  * verifier refuses (`CORE_POISON_HELPER`). Throws {@link CoreError} with program, instruction and source line for what no kernel's types
  * can mend.
@@ -36,4 +31,19 @@ export function relocateProgram(program: ProgramSpec, resolver: CoreResolver): C
     program: program.name,
     lines: () => decodeLineInfo(program.lineInfo, resolver.local.strings),
   });
+}
+
+/**
+ * The part of a kernel's types that the CO-RE relocations of some objects touch, as `bpftool gen min_core_btf` writes it: BTF of a few
+ * kilobytes with which these objects are relocated for a kernel that has none of its own. Throws {@link CoreError} for relocations that the
+ * kernel's types cannot decide.
+ */
+export function minimalBtfFor(kernel: Btf, objects: readonly BpfObject[]): Uint8Array {
+  return minimalBtf(
+    kernel,
+    objects.flatMap(({ btf, programs }) => {
+      const relocations = programs.flatMap(({ coreRelocations = [] }) => coreRelocations);
+      return btf === undefined || relocations.length === 0 ? [] : [{ local: Btf.parse(btf), relocations }];
+    }),
+  );
 }

@@ -25,7 +25,7 @@ export { ElfSymbolTable } from "./elf-symbols.ts";
 export type { ElfSymbol, ElfSymbolHit } from "./elf-symbols.ts";
 export { writeElf } from "./elf-write.ts";
 export type { WriteElfOptions } from "./elf-write.ts";
-export { coreKernelOf, coreResolverFor, relocateProgram } from "./core-relocate.ts";
+export { coreKernelOf, minimalBtfFor, relocateProgram } from "./core-relocate.ts";
 export { readObject } from "./read/read-object.ts";
 export type { ReadObjectOptions } from "./read/read-object.ts";
 export { LaterAttachType, sectionPatterns } from "./section-table.ts";

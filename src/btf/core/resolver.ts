@@ -92,7 +92,9 @@ export class CoreResolver {
   }
 
   private decideAt(record: CoreRecord, local: CoreSpec): CoreResult {
-    const localValue = coreValueOf(local);
+    // Object and kernel are of one byte order, though an object's BTF may have been read into another.
+    const bigEndian = this.kernel.btf?.bigEndian ?? false;
+    const localValue = coreValueOf(local, bigEndian);
     if (record.kind === CoreKind.TYPE_ID_LOCAL) return makeResult(local, localValue, undefined, localValue);
     if (this.local.nameOf(record.typeId) === "") {
       throw new CoreError("the type has no name by which the kernel's could be found");
@@ -103,7 +105,7 @@ export class CoreResolver {
     for (const candidate of candidates) {
       const target = matchCoreSpec(local, candidate.btf, candidate.typeId);
       if (target === undefined) continue;
-      const result = makeResult(local, localValue, target, coreValueOf(target));
+      const result = makeResult(local, localValue, target, coreValueOf(target, bigEndian));
       if (chosen === undefined) chosen = result;
       else if (target.bitOffset !== chosen.target!.bitOffset || result.value !== chosen.value) {
         throw ambiguity(candidates, matching[0]!, chosen, candidate, result);

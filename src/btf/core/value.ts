@@ -24,8 +24,11 @@ export interface CoreValue {
   readonly unsigned?: bigint;
 }
 
-/** The value of a relocation at a place. Throws {@link CoreError} for what cannot be asked of it. */
-export function coreValueOf(spec: CoreSpec): CoreValue {
+/**
+ * The value of a relocation at a place. Throws {@link CoreError} for what cannot be asked of it. The byte order is the kernel's, in which
+ * bitfields are loaded.
+ */
+export function coreValueOf(spec: CoreSpec, bigEndian: boolean): CoreValue {
   switch (spec.kind) {
     case CoreKind.FIELD_EXISTS:
     case CoreKind.TYPE_EXISTS:
@@ -41,7 +44,7 @@ export function coreValueOf(spec: CoreSpec): CoreValue {
     case CoreKind.ENUMVAL_VALUE:
       return enumValue(spec);
     default:
-      return spec.steps.at(-1)!.name === undefined ? elementValue(spec) : memberValue(spec);
+      return spec.steps.at(-1)!.name === undefined ? elementValue(spec) : memberValue(spec, bigEndian);
   }
 }
 
@@ -97,7 +100,7 @@ function bitfieldLoad(spec: CoreSpec, declaredSize: number, bits: number): Load 
   throw new CoreError(`bitfield ${specText(spec)} does not fit a load of ${WIDEST_LOAD} bytes`);
 }
 
-function memberValue(spec: CoreSpec): CoreValue {
+function memberValue(spec: CoreSpec, bigEndian: boolean): CoreValue {
   const { btf, bitOffset } = spec;
   const step = spec.steps.at(-1)!;
   const member = (btf.typeById(step.typeId) as BtfComposite).members[step.index]!;
@@ -121,7 +124,7 @@ function memberValue(spec: CoreSpec): CoreValue {
     case CoreKind.FIELD_LSHIFT_U64: {
       const bitInLoad = bitOffset - load.byteOffset * 8;
       // Fields wider than a register have no shift; libbpf's 32-bit arithmetic decides what they get.
-      return plain((btf.bigEndian ? (8 - load.byteSize) * 8 + bitInLoad : 64 - (bitInLoad + bits)) >>> 0, exact);
+      return plain((bigEndian ? (8 - load.byteSize) * 8 + bitInLoad : 64 - (bitInLoad + bits)) >>> 0, exact);
     }
     case CoreKind.FIELD_RSHIFT_U64:
       return plain((64 - bits) >>> 0);
