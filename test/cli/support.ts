@@ -18,8 +18,6 @@ export async function bundleCli(): Promise<string> {
     external: ["koffi"],
     // Node 20 does not know "using".
     transform: { target: "node20" },
-  // Node 20 does not know "using".
-  transform: { target: "node20" },
     output: { file: `${file}.new`, format: "cjs", codeSplitting: false },
     logLevel: "silent",
   });
