@@ -1,6 +1,6 @@
 // Referee for reading objects: what libbpf makes of object files, as two lines of JSON a file: what opening tells, and the code. Nothing
 // is loaded: code is put together by libbpf's generator of light skeletons, in which maps are numbers and CO-RE is left to do.
-// cc -O2 -o open open.c -lbpf -lelf -lz
+// cc -O2 -o open open.c -lbpf
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
