@@ -15,6 +15,7 @@ export type Need =
   | "bpftrace"
   | "bpftool"
   | "clang"
+  | "iproute2"
   | "gcc"
   | "libbpf"
   | "llvmObjdump";
@@ -57,6 +58,7 @@ const checks: Readonly<Record<Need, () => string | undefined>> = {
       ? undefined
       : "libbpf's headers are not installed (apt-get install libbpf-dev)",
   clang: tool("clang", "--version", "clang"),
+  iproute2: tool("ip", "-V", "iproute2"),
   llvmObjdump: tool("llvm-objdump", "--version", "llvm"),
 };
 
