@@ -79,10 +79,12 @@ function verdictOf({ heading, rows }: Section): ProbeVerdict[] {
 }
 
 function line(row: Row, width: number, verbose: boolean): string {
+  // What the lack of privileges hides is said once, above all.
+  const silent = row.answer === "yes" || (row.answer === "cannot tell" && !verbose && !checkPrivileges().ok);
   const details = [
-    row.answer === "yes" ? (row.summary ?? "") : (row.reason ?? row.summary ?? ""),
+    silent ? (row.summary ?? "") : (row.reason ?? row.summary ?? ""),
     ...(verbose && row.since !== undefined ? [`since ${row.since}`] : []),
-  ].filter((text) => text !== "");
+  ].filter((detail) => detail !== "");
   const first = `  ${row.name.padEnd(width)}  ${SIGNS[row.answer].padEnd(3)}  ${details.join("; ")}`.trimEnd();
   return verbose ? `${first}\n  ${" ".repeat(width)}       ${row.evidence}` : first;
 }
@@ -176,7 +178,8 @@ export async function featuresCommand(args: Arguments): Promise<number> {
   const all = args.options.has("all");
   if (args.operands.length > 0) {
     const sections = args.operands.flatMap(sectionsOf);
-    writeOut(`${json ? JSON.stringify({ features: sections.flatMap(plain) }, null, 2) : text(sections, verbose)}\n`);
+    const shown = checkPrivileges().ok ? [text(sections, verbose)] : [...system(), text(sections, verbose)];
+    writeOut(`${json ? JSON.stringify({ features: sections.flatMap(plain) }, null, 2) : shown.join("\n")}\n`);
     return Math.max(...sections.flatMap(verdictOf).map((verdict) => STATUSES[verdict]));
   }
   if (json) {

@@ -108,7 +108,7 @@ const calls: Readonly<Record<string, string>> = {
   get_socket_cookie: "call 46",
   get_current_cgroup_id: "call 80",
   bind: "*(u64 *)(r10 - 8) = 0\n*(u64 *)(r10 - 16) = 0\nr2 = r10\nr2 += -16\nr3 = 16\ncall 64",
-  sysctl_get_name: "r2 = r10\nr2 += -16\nr3 = 16\nr4 = 0\ncall 101",
+  sysctl_get_name: "*(u64 *)(r10 - 8) = 0\n*(u64 *)(r10 - 16) = 0\nr2 = r10\nr2 += -16\nr3 = 16\nr4 = 0\ncall 101",
   probe_read_kernel: "r1 = r10\nr1 += -8\nr2 = 8\nr3 = 0\ncall 113",
   probe_read: "r1 = r10\nr1 += -8\nr2 = 8\nr3 = 0\ncall 4",
   send_signal: "r1 = 0\ncall 109",

@@ -41,7 +41,8 @@ const v4 = {
   ldsx: `${slot}\nr0 = *(s8 *)(r10 - 8)\nr0 = 0`,
   bswap: "r0 = 0\nr0 = bswap32 r0",
   sdiv: "r0 = 4\nr1 = 2\nr0 s/= r1\nr0 = 0",
-  gotol: "r0 = 0\ngotol end\nend:",
+  // Not a distance of zero: kernels without gotol take that for an ordinary jump.
+  gotol: "r0 = 0\ngotol end\nr0 = 1\nend:",
 } as const;
 
 /** More instructions than kernels before 5.2 take, all reached. */
