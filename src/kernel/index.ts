@@ -12,6 +12,8 @@ export type {
   RecordHandler,
   RingReader,
 } from "./kernel.ts";
+export { RecordWindow } from "./records.ts";
+export type { RecordSource } from "./records.ts";
 export { LinuxKernel, openLinuxKernel } from "./linux/index.ts";
 export type { LinuxKernelOptions } from "./linux/index.ts";
 export {

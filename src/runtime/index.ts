@@ -28,3 +28,41 @@ export { codecFor } from "./values/codec-for.ts";
 export type { CodecOptions } from "./values/codec-for.ts";
 export { formatValue } from "./values/format.ts";
 export type { ValueStyle } from "./values/format.ts";
+export type { Descriptor } from "./maps/base.ts";
+export { MapHandle } from "./maps/base.ts";
+export type { StorageTarget } from "./maps/descriptors.ts";
+export { typedMap } from "./maps/factory.ts";
+export type { AnyMap, TypedMapOptions } from "./maps/factory.ts";
+export { LpmTrieMap } from "./maps/lpm.ts";
+export type { LpmInput, LpmPrefix } from "./maps/lpm.ts";
+export { PerCpuMap } from "./maps/per-cpu.ts";
+export { BloomFilterMap, QueueMap } from "./maps/queue.ts";
+export {
+  CgroupArrayMap,
+  CpuMap,
+  DeviceMap,
+  IdMap,
+  MapOfMaps,
+  ProgramArrayMap,
+  ReferenceMap,
+  SocketMap,
+  XskMap,
+} from "./maps/references.ts";
+export type { RedirectTarget } from "./maps/references.ts";
+export { ArenaMap, StructOpsMap } from "./maps/special.ts";
+export { StackTraceMap } from "./maps/stacks.ts";
+export type { BuildIdFrame } from "./maps/stacks.ts";
+export { LocalStorageMap } from "./maps/storage.ts";
+export type { StorageKey } from "./maps/storage.ts";
+export { ArrayMap, TypedMap } from "./maps/typed-map.ts";
+export type { AccessOptions, KeyCodec, SetOptions, UpdateMode } from "./maps/typed-map.ts";
+export { EventBatch } from "./readers/batch.ts";
+export type { Decode } from "./readers/batch.ts";
+export { EventReader } from "./readers/event-reader.ts";
+export type { ReaderOptions } from "./readers/event-reader.ts";
+export { mergeEvents } from "./readers/merge.ts";
+export type { NamedEvent } from "./readers/merge.ts";
+export { decodeBytes, PerfBufferReader, PerfEventArrayMap, RingBufferMap, RingBufferReader } from "./readers/rings.ts";
+export type { EventDecoder, PerfReaderOptions } from "./readers/rings.ts";
+export { UserRingBufferMap, UserRingProducer } from "./readers/user-ring.ts";
+export type { Reservation } from "./readers/user-ring.ts";

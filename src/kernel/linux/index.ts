@@ -16,6 +16,7 @@ export { LinuxPerfBufferReader } from "./perfbuffer.ts";
 export type { PerfBufferOptions } from "./perfbuffer.ts";
 export { LinuxProgram } from "./programs.ts";
 export { LinuxRingReader } from "./ring.ts";
+export { LinuxUserRing } from "./user-ring.ts";
 export type { TestRunRequest, TestRunResult } from "./bpf-prog.ts";
 export {
   describeBtf,

@@ -24,7 +24,7 @@ export const PerfSoftware = {
 } as const;
 
 /** Bits of `sample_type`. */
-export const PerfSample = { RAW: 0x400 } as const;
+export const PerfSample = { TIME: 0x4, RAW: 0x400 } as const;
 
 /** Offsets in `struct perf_event_attr`. */
 const PerfAttr = {
@@ -41,12 +41,16 @@ const PerfAttr = {
   CONFIG1: 56,
   /** Or offset in the function or binary, or length of a breakpoint. */
   CONFIG2: 64,
+  /** With the flag `USE_CLOCKID`. */
+  CLOCKID: 92,
   /** Up to `sample_max_stack`: known to all kernels since 4.8. */
   STRUCT_SIZE: 112,
 } as const;
 
 /** Bits of `FLAGS`. */
-const PerfFlag = { DISABLED: 1 << 0, FREQ: 1 << 10 } as const;
+const PerfFlag = { DISABLED: 1 << 0, FREQ: 1 << 10, USE_CLOCKID: 1 << 25 } as const;
+
+const CLOCK_MONOTONIC = 1;
 
 const PERF_FLAG_FD_CLOEXEC = 8;
 
@@ -64,6 +68,8 @@ export interface PerfEventRequest {
   readonly frequencyHz?: number;
   readonly sampleType?: number;
   readonly wakeupEvents?: number;
+  /** Times of samples are those of CLOCK_MONOTONIC, which programs read too. */
+  readonly monotonicTimes?: boolean;
   /** A number, or text whose address goes there. */
   readonly config1?: number | string;
   readonly config2?: number;
@@ -76,13 +82,20 @@ export interface PerfEventRequest {
 }
 
 function attributesOf(request: PerfEventRequest): Attributes {
+  const isMonotonic = request.monotonicTimes === true;
   const attributes = callAttributes(PerfAttr.STRUCT_SIZE)
     .u32(PerfAttr.TYPE, request.type)
     .u32(PerfAttr.SIZE, PerfAttr.STRUCT_SIZE)
     .u64(PerfAttr.CONFIG, request.config)
     .u64(PerfAttr.SAMPLE_PERIOD, request.frequencyHz ?? request.period ?? 0)
     .u64(PerfAttr.SAMPLE_TYPE, request.sampleType ?? 0)
-    .u32(PerfAttr.FLAGS, PerfFlag.DISABLED | (request.frequencyHz === undefined ? 0 : PerfFlag.FREQ))
+    .u32(
+      PerfAttr.FLAGS,
+      PerfFlag.DISABLED |
+        (request.frequencyHz === undefined ? 0 : PerfFlag.FREQ) |
+        (isMonotonic ? PerfFlag.USE_CLOCKID : 0),
+    )
+    .u32(PerfAttr.CLOCKID, isMonotonic ? CLOCK_MONOTONIC : 0)
     .u32(PerfAttr.WAKEUP_EVENTS, request.wakeupEvents ?? 0)
     .u64(PerfAttr.CONFIG2, request.config2 ?? 0);
   if (typeof request.config1 === "string") attributes.string(PerfAttr.CONFIG1, request.config1);

@@ -2,16 +2,17 @@
  * Reads a ring buffer map in place. The kernel maps the data twice in a row (kernel/bpf/ringbuf.c), so a record that wraps is
  * contiguous; the consumer's position is stored once a batch, in one atomic store that also orders our reads before it.
  */
-import { SkepError } from "../../base/index.ts";
-import { MapType, RingbufHeader } from "../../isa/index.ts";
+import { SkepError, UnsupportedError } from "../../base/index.ts";
+import { MapFlags, MapType, RingbufHeader } from "../../isa/index.ts";
 import type { RecordHandler, RingReader } from "../kernel.ts";
+import type { RecordSource, RecordWindow } from "../records.ts";
 import { type OwnedFd, duplicateFd } from "./fd.ts";
 import type { LinuxMap } from "./maps.ts";
 import { blankMemory, mapMemory } from "./memory.ts";
-import { Mmap, type PollHandle, pageSize, pollReadable, viewMemory } from "./sys.ts";
+import { Mmap, type PollHandle, type Readiness, pageSize, pollReadable, readiness, viewMemory } from "./sys.ts";
 
 /** Reader of a `BPF_MAP_TYPE_RINGBUF`. One reader a map: readers would share, and move, one position. */
-export class LinuxRingReader implements RingReader {
+export class LinuxRingReader implements RingReader, RecordSource {
   private readonly name: string;
   /** Of our own, so that waiting and mapping outlive the map's owner. */
   private readonly fd: OwnedFd;
@@ -26,12 +27,19 @@ export class LinuxRingReader implements RingReader {
   private readonly consumer: BigInt64Array;
   private readonly producer: BigInt64Array;
   private readonly polls = new Set<PollHandle>();
+  private ready: Readiness | undefined;
   private position: number;
   private closed = false;
 
   constructor(map: LinuxMap) {
     if (map.spec.type !== MapType.RINGBUF) {
       throw new TypeError(`map ${map.spec.name}: type ${map.spec.type} is no ring buffer (${MapType.RINGBUF})`);
+    }
+    if ((map.spec.flags & MapFlags.RB_OVERWRITE) !== 0) {
+      throw new UnsupportedError(
+        `map ${map.spec.name}`,
+        "a ring whose new records push out old ones (BPF_F_RB_OVERWRITE) cannot be read in place: create it without the flag",
+      );
     }
     this.name = map.spec.name;
     const size = map.spec.maxEntries;
@@ -99,6 +107,63 @@ export class LinuxRingReader implements RingReader {
     return handed;
   }
 
+  fill(window: RecordWindow): number {
+    this.requireOpen();
+    const { headers, mask, producer } = this;
+    const { offsets, sizes, ends, capacity } = window;
+    window.bytes = this.bytes;
+    window.view = this.view;
+    const end = Number(Atomics.load(producer, 0));
+    let position = this.position;
+    let count = 0;
+    while (position < end && count < capacity) {
+      const start = position & mask;
+      const header = Atomics.load(headers, start >> 2);
+      if (header < 0) break;
+      const length = header & RingbufHeader.LENGTH_MASK;
+      position += (length + RingbufHeader.SIZE + 7) & ~7;
+      if ((header & RingbufHeader.DISCARD_BIT) !== 0) continue;
+      offsets[count] = start + RingbufHeader.SIZE;
+      sizes[count] = length;
+      ends[count] = position;
+      count++;
+    }
+    window.count = count;
+    window.end = position;
+    // Nothing to look at, and discarded records need nobody to release them.
+    if (count === 0) this.advance(position);
+    return count;
+  }
+
+  release(window: RecordWindow, count: number = window.count): void {
+    if (this.closed || window.count === 0) return;
+    if (count >= window.count) this.advance(window.end);
+    else if (count > 0) this.advance(window.ends[count - 1]!);
+  }
+
+  private advance(position: number): void {
+    if (position <= this.position) return;
+    this.position = position;
+    Atomics.store(this.consumer, 0, BigInt(position));
+  }
+
+  whenReadable(callback: () => void): () => void {
+    this.requireOpen();
+    const ready = (this.ready ??= readiness(this.fd.value, "readable"));
+    ready.wait(callback);
+    return () => ready.cancel();
+  }
+
+  /** Undefined: the kernel does not count what did not fit. Programs see that `bpf_ringbuf_reserve` gives them nothing, and may count it. */
+  get lost(): undefined {
+    return undefined;
+  }
+
+  /** Bytes of the ring. */
+  get ringBytes(): number {
+    return this.mask + 1;
+  }
+
   /** Bytes that wait to be read, headers included. */
   get pendingBytes(): number {
     this.requireOpen();
@@ -124,6 +189,7 @@ export class LinuxRingReader implements RingReader {
     this.closed = true;
     for (const poll of this.polls) poll.close();
     this.polls.clear();
+    this.ready?.close();
     this.fd.close();
     blankMemory(this.producerAddress, this.producerSize);
     blankMemory(this.consumerAddress, pageSize());

@@ -21,6 +21,15 @@ type ThreadedFunction = NativeFunction & {
   async(...args: [...args: number[], done: (error: Error | null, result: number) => void]): void;
 };
 
+/** A descriptor that libuv watches. */
+interface KoffiPoll {
+  start(options: { readable?: boolean; writable?: boolean }, callback: (status: number) => void): void;
+  stop(): void;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
 /** What this file uses of koffi. */
 interface Koffi {
   load(path: string | null): { func(name: string, result: string, args: readonly string[]): ThreadedFunction };
@@ -29,9 +38,9 @@ interface Koffi {
   readonly node: {
     poll(
       fd: number,
-      options: { readable?: boolean },
+      options: { readable?: boolean; writable?: boolean },
       callback: (status: number) => void,
-    ): { close(): void; unref(): void };
+    ): KoffiPoll;
   };
 }
 
@@ -125,7 +134,7 @@ export function pretendCalls(): void {
       load: () => ({ func: () => threaded }),
       errno: () => errno,
       view: (_address, size) => new ArrayBuffer(size),
-      node: { poll: () => ({ close() {}, unref() {} }) },
+      node: { poll: () => ({ start() {}, stop() {}, close() {}, ref() {}, unref() {} }) },
     },
     numbers,
     call3: threaded,
@@ -218,6 +227,81 @@ export function pollReadable(fd: number, callback: () => void): PollHandle {
   const handle = (native ?? open()).koffi.node.poll(fd, { readable: true }, () => void setImmediate(run));
   polling.add(handle);
   return {
+    close(): void {
+      if (closed) return;
+      closed = true;
+      polling.delete(handle);
+      handle.close();
+    },
+  };
+}
+
+/** Waits for one descriptor again and again. The process stays alive while it waits. */
+export interface Readiness {
+  /** Calls back once, when the descriptor is ready. */
+  wait(callback: () => void): void;
+  /** Forgets the wait. */
+  cancel(): void;
+  /** Call it before the descriptor is closed. */
+  close(): void;
+}
+
+/**
+ * Waits for a descriptor to become readable or writable. Between waits libuv does not watch it, so that what is left unread on purpose
+ * does not keep the loop busy.
+ */
+export function readiness(fd: number, what: "readable" | "writable"): Readiness {
+  const options = { [what]: true };
+  let waiting: (() => void) | undefined;
+  let handle: KoffiPoll | undefined;
+  const run = (): void => {
+    const callback = waiting;
+    waiting = undefined;
+    callback?.();
+  };
+  const ready = (): void => {
+    handle?.stop();
+    // As in pollReadable: nothing may be called from here.
+    setImmediate(run);
+  };
+  return {
+    wait(callback): void {
+      waiting = callback;
+      if (handle !== undefined) return handle.start(options, ready);
+      handle = (native ?? open()).koffi.node.poll(fd, options, ready);
+      polling.add(handle);
+    },
+    cancel(): void {
+      waiting = undefined;
+      handle?.stop();
+    },
+    close(): void {
+      waiting = undefined;
+      if (handle === undefined) return;
+      polling.delete(handle);
+      handle.close();
+      handle = undefined;
+    },
+  };
+}
+
+/**
+ * Watches a descriptor until closed, for those that say only once that they are ready (perf). The process stays alive while `hold` is on,
+ * which it is not at first.
+ */
+export function watchReadable(fd: number, callback: () => void): PollHandle & { hold(on: boolean): void } {
+  let closed = false;
+  const run = (): void => {
+    if (!closed) callback();
+  };
+  const handle = (native ?? open()).koffi.node.poll(fd, { readable: true }, () => void setImmediate(run));
+  handle.unref();
+  polling.add(handle);
+  return {
+    hold(on: boolean): void {
+      if (on) handle.ref();
+      else handle.unref();
+    },
     close(): void {
       if (closed) return;
       closed = true;
