@@ -67,21 +67,20 @@ export class StringTable implements NameSource {
     return String.fromCharCode.apply(null, codes);
   }
 
-  /** All names that have `byte` at least `count` times in a row. Looks at every `count`-th byte only. */
-  withRun(byte: number, count: number): string[] {
+  /** All names in which a byte comes three times in a row or more. Looks at every third byte only. */
+  withTriple(byte: number): string[] {
     const { bytes } = this;
     const found: string[] = [];
-    for (let at = count - 1; at < bytes.length; at += count) {
+    for (let at = 2; at < bytes.length; at += 3) {
       if (bytes[at] !== byte) continue;
-      let start = at;
-      while (start > 0 && bytes[start - 1] === byte) start--;
-      let end = at + 1;
-      while (bytes[end] === byte) end++;
-      if (end - start < count) continue;
-      const name = bytes.lastIndexOf(0, start) + 1;
-      found.push(this.get(name));
-      // The table ends with a NUL; the step goes on behind it.
-      at = bytes.indexOf(0, end);
+      const isTriple =
+        bytes[at - 1] === byte
+          ? bytes[at + 1] === byte || bytes[at - 2] === byte
+          : bytes[at + 1] === byte && bytes[at + 2] === byte;
+      if (!isTriple) continue;
+      found.push(this.get(bytes.lastIndexOf(0, at) + 1));
+      // The table ends with a NUL; the next name has its own steps.
+      at = bytes.indexOf(0, at);
     }
     return found;
   }

@@ -26,9 +26,9 @@ export class BtfStrings implements NameSource {
     return offset < this.start && this.base !== undefined ? this.base.get(offset) : this.own.get(offset - this.start);
   }
 
-  /** All texts of this table, not of its bases, that have `byte` at least `count` times in a row. */
-  withRun(byte: number, count: number): string[] {
-    return this.own.withRun(byte, count);
+  /** All names of this table, not of its bases, in which a byte comes three times in a row or more. */
+  withTriple(byte: number): string[] {
+    return this.own.withTriple(byte);
   }
 
   /** Whether the text at an offset is `name`, given as UTF-8. */

@@ -29,7 +29,7 @@ export function spellingsOf(btf: Btf, essential: string): readonly string[] {
   let known = flavours.get(btf);
   if (known === undefined) {
     const found = new Map<string, string[]>();
-    for (const name of btf.strings.withRun(UNDERSCORE, SEPARATOR.length)) {
+    for (const name of btf.strings.withTriple(UNDERSCORE)) {
       const at = flavourAt(name);
       if (at === -1) continue;
       const spellings = found.get(name.slice(0, at));

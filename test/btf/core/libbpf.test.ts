@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { expect, it } from "vitest";
 import {
   type Relocated,
@@ -43,14 +43,30 @@ describeWith(["clang", "gcc", "libbpf", "root", "bpf"], "CO-RE against made-up k
   execFileSync("gcc", ["-m32", "-gbtf", "-O2", "-w", "-DKERNEL=4", "-c", "test/programs/core-target.c", "-o", narrow]);
 
   const cases = [plain, wide].flatMap((object) =>
-    [...kernels, ...widened, narrow].map((kernel) => [object, kernel] as const),
+    [...kernels, ...widened, narrow].map((kernel) => ({
+      object,
+      kernel,
+      name: `${basename(object)} on ${basename(kernel)}`,
+    })),
   );
 
-  it.each(cases)("%s on %s", (object, kernel) => {
+  it.each(cases)("$name", ({ object, kernel }) => {
     const theirs = relocatedByLibbpf(referee, object, kernel, true);
     const ours = relocatedByUs(readTestObject(object), readBtf(kernel), true);
     expect(theirs.size).toBeGreaterThan(250);
     expect(differences(theirs, ours)).toEqual([]);
+  });
+
+  it("shares candidates among the programs of an object", () => {
+    const path = compileBpf(directory, "core-shared.bpf.c", "shared.bpf.o");
+    const kernel = kernels[2]!;
+    const object = readTestObject(path);
+    const together = relocatedByLibbpf(referee, path, kernel, false);
+    const alone = relocatedByLibbpf(referee, path, kernel, true);
+    expect(together.size).toBe(8);
+    expect(together).not.toEqual(alone);
+    expect(relocatedByUs(object, readBtf(kernel), false)).toEqual(together);
+    expect(relocatedByUs(object, readBtf(kernel), true)).toEqual(alone);
   });
 });
 
@@ -62,7 +78,8 @@ describeWith(["clang", "gcc", "libbpf", "root", "bpf"], "CO-RE against real kern
 
   it.each(kernelsAtHand())("$name", { timeout: 60_000 }, ({ path: btf }) => {
     const types = readBtf(btf);
-    for (const alone of [true, false]) {
+    // Alone each program reads all types anew: once is enough.
+    for (const alone of btf === kernelsAtHand()[0]!.path ? [true, false] : [false]) {
       const theirs = relocatedByLibbpf(referee, path, btf, alone);
       expect(theirs.size).toBeGreaterThan(550);
       expect([...theirs].filter(([, code]) => code === "refused")).toEqual([]);
