@@ -53,6 +53,8 @@ function whyMissing({ since, options = [] }: Requirement): string | undefined {
   if (missing.length > 0) return `this kernel was built without ${missing.join(" and ")}`;
   if (since !== undefined && !isSince(since))
     return `Linux ${since} and later; this is ${machine.kernelVersion.slice(0, 2).join(".")}`;
+  const unread = options.filter((option) => machine.kernelOption(option) === undefined);
+  if (unread.length > 0) return `it depends on ${unread.join(" and ")}, and this kernel's configuration cannot be read`;
   return undefined;
 }
 

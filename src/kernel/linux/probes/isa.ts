@@ -42,7 +42,7 @@ const v4 = {
   bswap: "r0 = 0\nr0 = bswap32 r0",
   sdiv: "r0 = 4\nr1 = 2\nr0 s/= r1\nr0 = 0",
   // Not a distance of zero: kernels without gotol take that for an ordinary jump.
-  gotol: "r0 = 0\ngotol end\nr0 = 1\nend:",
+  gotol: "r0 = 0\nif r1 == 0 goto other\ngotol end\nother: r0 = 1\nend: r0 = 0",
 } as const;
 
 /** More instructions than kernels before 5.2 take, all reached. */
