@@ -18,6 +18,7 @@ export type Need =
   | "iproute2"
   | "gcc"
   | "libbpf"
+  | "sdt"
   | "llvmObjdump";
 
 /** Effective capabilities of this process, as the bits of `CapEff`. */
@@ -58,6 +59,12 @@ const checks: Readonly<Record<Need, () => string | undefined>> = {
       ? undefined
       : "libbpf's headers are not installed (apt-get install libbpf-dev)",
   clang: tool("clang", "--version", "clang"),
+  sdt: () =>
+    ["", "x86_64-linux-gnu/", "aarch64-linux-gnu/"].some((directory) =>
+      existsSync(`/usr/include/${directory}sys/sdt.h`),
+    )
+      ? undefined
+      : "sys/sdt.h is not installed (apt-get install systemtap-sdt-dev)",
   iproute2: tool("ip", "-V", "iproute2"),
   llvmObjdump: tool("llvm-objdump", "--version", "llvm"),
 };
