@@ -1,9 +1,178 @@
 /** `skep run`: an object file in the running kernel. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { SkepError, UsageError } from "../base/index.ts";
+import { programTypeName } from "../inspect/index.ts";
+import { openLinuxKernel } from "../kernel/index.ts";
+import type { LoadOptions } from "../kernel/index.ts";
+import { LinuxLink, LinuxMap } from "../kernel/linux/index.ts";
+import { placeWanted } from "../runtime/attachment/index.ts";
+import { type Attachment, Collection } from "../runtime/collection/collection.ts";
+import { FdOutput } from "../runtime/output.ts";
+import { isAlive } from "../runtime/trace.ts";
+import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { readObjectOperand } from "./object-file.ts";
+import { programNames } from "./disasm.ts";
+import { eventOptions } from "./gen.ts";
+import { readBtfFile, readObjectOperand } from "./object-file.ts";
+import { RunSession } from "./run-session.ts";
+import { setVariables } from "./run-values.ts";
+import { writeError } from "./write.ts";
 
 /** Runs the command; resolves with the exit status. */
 export async function runCommand(args: Arguments): Promise<number> {
-  readObjectOperand(args, "run");
-  return 1;
+  const { object } = readObjectOperand(args, "run");
+  const only = programNames(args, "only", object, "run");
+  const seconds = secondsOption(args);
+  const pid = pidOption(args);
+  const quiet = args.options.has("quiet");
+  const say = (text: string): void => {
+    if (!quiet) writeError(`${text}\n`);
+  };
+  const load = loadOptions(args);
+  const kernel = openLinuxKernel();
+  const collection = new Collection(object, { kernel, events: eventOptions(args, "run") });
+  const file = textOption(args, "output");
+  const output = file === undefined ? new FdOutput(1, "stdout") : FdOutput.file(file);
+  try {
+    setVariables(collection, args.repeated.get("set") ?? [], "run");
+    for (const { name } of object.programs) {
+      if (only !== undefined) collection.program(name).spec.autoload = only.includes(name);
+    }
+    const session = new RunSession(collection, kernel, {
+      output,
+      say,
+      json: args.options.has("json"),
+      maps: !args.options.has("no-maps"),
+      ...(seconds === undefined ? {} : { seconds }),
+      ...(pid === undefined ? {} : { pid }),
+    });
+    try {
+      // Records and lines that come while programs are attached one after the other are not lost.
+      session.prepare();
+      await collection.load(load);
+      if (args.options.has("verbose")) sayLoaded(collection);
+      session.openReaders();
+      const attached = args.options.has("no-attach") ? [] : await collection.attach(pid === undefined ? {} : { pid });
+      if (!args.options.has("no-attach")) sayAttached(collection, attached, say);
+      const directory = textOption(args, "pin");
+      if (directory !== undefined) pinAll(collection, attached, directory, say);
+      return await session.run(attached, args.options.has("dry-run"));
+    } finally {
+      session.close();
+    }
+  } finally {
+    await collection.end();
+    kernel.close();
+    output.close();
+  }
+}
+
+function loadOptions(args: Arguments): LoadOptions {
+  const btf = textOption(args, "btf");
+  const kconfig = textOption(args, "kconfig");
+  return {
+    ...(btf === undefined ? {} : { coreBtf: readBtfFile(btf, "run") }),
+    ...(kconfig === undefined ? {} : { kconfig: readText(kconfig) }),
+  };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new UsageError(`skep run: --kconfig ${path}: ${(cause as NodeJS.ErrnoException).code}`);
+  }
+}
+
+function secondsOption(args: Arguments): number | undefined {
+  const text = textOption(args, "duration");
+  if (text === undefined) return undefined;
+  const seconds = Number(text);
+  // Timers count milliseconds in 31 bits.
+  if (!/^\d*\.?\d+$/.test(text) || seconds > 2_000_000)
+    throw new UsageError(`skep run: --duration ${text}: seconds are wanted`);
+  return seconds;
+}
+
+function pidOption(args: Arguments): number | undefined {
+  const text = textOption(args, "pid");
+  if (text === undefined) return undefined;
+  const pid = Number(text);
+  if (!/^\d+$/.test(text) || pid < 1 || pid > 0x7fffffff)
+    throw new UsageError(`skep run: -p ${text}: not a process id`);
+  if (!isAlive(pid)) throw new UsageError(`skep run: -p ${text}: no process has this id`);
+  return pid;
+}
+
+function sayLoaded(collection: Collection): void {
+  for (const { name } of collection.object.programs) {
+    const program = collection.program(name);
+    if (!program.spec.autoload) continue;
+    const { id, translatedInsns, jitedBytes, verifiedInsns } = program.info();
+    const verified = verifiedInsns > 0 ? `, the verifier walked ${verifiedInsns}` : "";
+    writeError(
+      `program ${name}: id ${id}, ${programTypeName(program.spec.type)}, ${translatedInsns} instructions, ${jitedBytes} bytes of machine code${verified}\n`,
+    );
+  }
+}
+
+/** Says what is attached, and what is not. Throws when nothing is. */
+function sayAttached(collection: Collection, attached: readonly Attachment[], say: (text: string) => void): void {
+  const loose = collection.object.programs.filter(
+    ({ name, attach }) => attach === undefined && collection.program(name).spec.autoload,
+  );
+  const wanted = loose.map((program) => `program ${program.name} is loaded and not attached: ${placeWanted(program)}`);
+  if (attached.length === 0) {
+    throw new SkepError("no-place", ["nothing to attach", ...wanted, "(--no-attach only loads)"].join("\n"), {
+      exitStatus: 2,
+    });
+  }
+  for (const text of wanted) say(text);
+  const places = attached.reduce((sum, one) => sum + ("links" in one ? one.links.length : 1), 0);
+  const count = `${attached.length} ${attached.length === 1 ? "program" : "programs"}`;
+  say(places === attached.length ? `Attached ${count}` : `Attached ${count} at ${places} places`);
+  for (const one of attached) {
+    if (!("refused" in one) || one.refused === undefined) continue;
+    say(`program ${one.program}: the kernel refused ${one.refused.count} places: ${one.refused.first.message}`);
+  }
+}
+
+/** Pins everything below a directory of a bpffs: maps, programs and links by their names. */
+function pinAll(
+  collection: Collection,
+  attached: readonly Attachment[],
+  directory: string,
+  say: (text: string) => void,
+): void {
+  for (const kind of ["maps", "programs", "links"]) mkdirSync(join(directory, kind), { recursive: true });
+  let count = 0;
+  for (const { name } of collection.object.maps) {
+    const map = collection.spec.maps[name]?.autocreate === true ? collection.map(name).kernelMap : undefined;
+    // Dots are not allowed in names of a bpffs.
+    if (map instanceof LinuxMap) map.pin(join(directory, "maps", name.replaceAll(".", "_")));
+    if (map !== undefined) count++;
+  }
+  for (const { name } of collection.object.programs) {
+    const program = collection.program(name);
+    if (!program.spec.autoload) continue;
+    program.pin(join(directory, "programs", name));
+    count++;
+  }
+  for (const one of attached) {
+    const links = "links" in one ? one.links : [one];
+    for (const [i, link] of links.entries()) {
+      if (!(link instanceof LinuxLink)) continue;
+      if (link.noLink !== undefined) {
+        say(
+          `not pinned: ${"program" in one ? one.program : link.spec.kind}: it is held by ${link.noLink}, and ends with this process`,
+        );
+        continue;
+      }
+      const name = "program" in one ? one.program : link.spec.kind;
+      link.pin(join(directory, "links", links.length === 1 ? name : `${name}_${i}`));
+      count++;
+    }
+  }
+  say(`Pinned ${count} objects below ${directory}`);
 }

@@ -74,7 +74,7 @@ const texts: Readonly<Record<number, Text>> = {
   [MapType.STRUCT_OPS]: plain("StructOpsMap"),
   [MapType.ARENA]: plain("ArenaMap"),
   [MapType.RINGBUF]: records("RingBufferMap"),
-  [MapType.PERF_EVENT_ARRAY]: records("PerfBufferMap"),
+  [MapType.PERF_EVENT_ARRAY]: records("PerfEventArrayMap"),
   [MapType.USER_RINGBUF]: valued("UserRingBufferMap"),
 };
 

@@ -205,7 +205,7 @@ export class Collection<T extends ObjectTypes = AnyObject> {
     if (!names.includes(name)) throw noSuchName("map", name, names, "no-map");
     const loaded = this.live(`map ${name}`);
     const map: MapHandle =
-      this.openMaps.get(name) ?? openMap(this.kernel!, loaded.map(name), this.btf, this.eventsOf(name));
+      this.openMaps.get(name) ?? openMap(loaded.map(name), loaded.map(name).spec, this.btf, this.eventsOf(name));
     this.openMaps.set(name, map);
     if (type !== undefined && !(map instanceof type)) {
       throw new TypeError(`map ${name}: is a ${map.constructor.name}, not a ${type.name}`);
