@@ -93,16 +93,21 @@ function sizeReason({ local, localSize, size }: CoreResult, target: CoreSpec): s
   );
 }
 
+/** A declaration on one line: what anonymous structs hold is left out. */
+function declaration(btf: Btf, typeId: number, name?: string): string {
+  return printBtfDeclaration(btf, typeId, name).replace(/\{.*\}/s, "{ ... }");
+}
+
 /** The declaration of the last field of a place. */
 function fieldText({ btf, steps }: CoreSpec): string {
   const { typeId, name, index } = steps.at(-1)!;
   const type = btf.typeById(typeId);
   if (name === undefined || (type.kind !== BtfKind.STRUCT && type.kind !== BtfKind.UNION)) {
-    return printBtfDeclaration(btf, typeId);
+    return declaration(btf, typeId);
   }
   const member = type.members[index]!;
   const bits = member.bitfieldSize > 0 ? `:${member.bitfieldSize}` : "";
-  return printBtfDeclaration(btf, member.typeId, name) + bits;
+  return declaration(btf, member.typeId, name) + bits;
 }
 
 const otherKinds: readonly BtfKind[] = [
@@ -121,8 +126,9 @@ function missingType({ local, kernel }: CoreResolver, { typeId }: CoreRecord): s
   for (const other of otherKinds) {
     const id = other === kind ? undefined : btf.findByName(name, other);
     if (id === undefined) continue;
+    if (other === BtfKind.FWD) return `the kernel has only a declaration of ${typeText(btf, id)}, without its members`;
     const what = other === BtfKind.TYPEDEF ? `a typedef ${name}` : typeText(btf, id);
-    return `the kernel has ${what}${other === BtfKind.FWD ? ", but only its declaration" : ""} and no type of the program's kind`;
+    return `the kernel has ${what}, which is of another kind`;
   }
   return `the kernel has no ${typeText(local, typeId)}${suggestion(name, btf.names(kind))}`;
 }
@@ -160,7 +166,7 @@ function endOf({ btf, steps }: CoreSpec): number {
 function stoppedAt(local: CoreSpec, stepIndex: number, btf: Btf, typeId: number): string {
   const step = local.steps[stepIndex]!;
   const type = btf.typeById(btf.stripModifiers(typeId));
-  const text = `the kernel's ${printBtfDeclaration(btf, typeId) || typeText(btf, typeId)}`;
+  const text = `the kernel's ${declaration(btf, typeId) || typeText(btf, typeId)}`;
   if (step.name === undefined) {
     return type.kind === BtfKind.ARRAY ? `${text} has no element ${step.index}` : `${text} is no array`;
   }
@@ -172,5 +178,5 @@ function stoppedAt(local: CoreSpec, stepIndex: number, btf: Btf, typeId: number)
       : `${text} has no field ${step.name}${suggestion(step.name, fields)}`;
   }
   const wanted = fieldText({ ...local, steps: local.steps.slice(0, stepIndex + 1) });
-  return `the kernel has \`${printBtfDeclaration(btf, found.typeId, step.name)}\`, which cannot be read as the program's \`${wanted}\``;
+  return `the kernel has \`${declaration(btf, found.typeId, step.name)}\`, which cannot be read as the program's \`${wanted}\``;
 }

@@ -166,7 +166,7 @@ function ambiguity(
 ): CoreError {
   const answer = ({ value, target }: CoreResult): string => {
     const bit = target!.bitOffset;
-    return coreSubjectOf(target!.kind) === "field" ? `${value}, at bit ${bit}` : String(value);
+    return coreSubjectOf(target!.kind) === "field" ? `${value} (bit ${bit})` : String(value);
   };
   return new CoreError(
     `ambiguous: the kernel has ${candidates.length} types of this name, and they differ: ` +

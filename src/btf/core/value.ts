@@ -97,7 +97,9 @@ function bitfieldLoad(spec: CoreSpec, declaredSize: number, bits: number): Load 
     const byteOffset = Math.floor(spec.bitOffset / 8 / byteSize) * byteSize;
     if (spec.bitOffset + bits - byteOffset * 8 <= byteSize * 8) return { byteOffset, byteSize };
   }
-  throw new CoreError(`bitfield ${specText(spec)} does not fit a load of ${WIDEST_LOAD} bytes`);
+  throw new CoreError(
+    `bitfield of ${bits} bits at bit ${spec.bitOffset}: no aligned load of ${WIDEST_LOAD} bytes has all of it`,
+  );
 }
 
 function memberValue(spec: CoreSpec, bigEndian: boolean): CoreValue {

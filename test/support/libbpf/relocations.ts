@@ -23,10 +23,12 @@ export function compileBpf(directory: string, source: string, name: string, ...f
   return path;
 }
 
-/** Builds the referee; `flags` may name another libbpf than the machine's. */
-export function buildReferee(directory: string, ...flags: readonly string[]): string {
+/** Builds the referee with the machine's libbpf, or with one that SKEP_LIBBPF names by its prefix (`include/bpf`, `lib/libbpf.a`). */
+export function buildReferee(directory: string): string {
   const path = join(directory, "core");
-  const libraries = flags.length > 0 ? flags : ["-lbpf"];
+  const prefix = process.env["SKEP_LIBBPF"];
+  const libraries =
+    prefix === undefined ? ["-lbpf"] : [`-I${prefix}/include`, `${prefix}/lib/libbpf.a`, "-lelf", "-lz"];
   execFileSync("gcc", ["-O1", "-Wall", "-Werror", "test/support/libbpf/core.c", "-o", path, ...libraries]);
   return path;
 }
