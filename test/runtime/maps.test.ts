@@ -8,10 +8,10 @@ import { SyscallError } from "../../src/base/index.ts";
 import { Btf, BtfBuilder, BtfIntEncoding } from "../../src/btf/index.ts";
 import { AttachType, MapFlags, MapType, ProgType } from "../../src/isa/index.ts";
 import { type KernelMap, type LinuxKernel, openLinuxKernel } from "../../src/kernel/index.ts";
-import { LinuxMap, type LinuxObject, machine } from "../../src/kernel/linux/index.ts";
+import type { LinuxMap } from "../../src/kernel/linux/index.ts";
+import { type LinuxObject, machine } from "../../src/kernel/linux/index.ts";
 import type { MapSpec } from "../../src/object/index.ts";
-import {
-  type AnyMap,
+import type {
   ArenaMap,
   ArrayMap,
   BloomFilterMap,
@@ -20,19 +20,22 @@ import {
   DeviceMap,
   LocalStorageMap,
   LpmTrieMap,
-  MapHandle,
   MapOfMaps,
   PerCpuMap,
-  PerfEventArrayMap,
   ProgramArrayMap,
   QueueMap,
-  RingBufferMap,
   SocketMap,
   StackTraceMap,
-  StructOpsMap,
   TypedMap,
-  UserRingBufferMap,
   XskMap,
+} from "../../src/runtime/index.ts";
+import {
+  type AnyMap,
+  MapHandle,
+  PerfEventArrayMap,
+  RingBufferMap,
+  StructOpsMap,
+  UserRingBufferMap,
   typedMap,
 } from "../../src/runtime/index.ts";
 import { mapSpec, object, program } from "../kernel/linux/support.ts";
