@@ -63,7 +63,10 @@ function kprobePattern(
   const { pattern, isReturn, cookie } = request;
   const what = `${isReturn ? "kretprobe" : "kprobe"} ${pattern}`;
   const multi = isKprobeMulti(program);
-  if (!/[*?]/.test(pattern)) return kprobe(program, { ...request, kind: "kprobe", func: pattern, offset: 0 });
+  if (!/[*?]/.test(pattern)) {
+    const place = { func: pattern, offset: 0, isReturn, ...(cookie === undefined ? {} : { cookie }) };
+    return kprobe(program, { kind: "kprobe", ...place });
+  }
   const all = machine.traceableFunctions();
   if (all === undefined) {
     const why = "this kernel does not list what can be traced (available_filter_functions, CONFIG_FUNCTION_TRACER)";
