@@ -5,10 +5,11 @@ import { UsageError } from "../base/index.ts";
 import { type Btf, printBtfHeader } from "../btf/index.ts";
 import { generateTypes } from "../inspect/index.ts";
 import { kernelBtf } from "../kernel/linux/index.ts";
+import { minimalBtfFor } from "../object/index.ts";
 import { FdOutput } from "../runtime/output.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { readBtfFile, readObjectOperand } from "./object-file.ts";
+import { readBtfFile, readObjectFile, readObjectOperand } from "./object-file.ts";
 import { writeOut } from "./write.ts";
 
 /** Runs `skep gen types`; resolves with the exit status. */
@@ -35,6 +36,19 @@ export async function genVmlinuxCommand(args: Arguments): Promise<number> {
   noOperands(args, "gen vmlinux");
   const btf = kernelTypes(args, "gen vmlinux");
   write(textOption(args, "output"), printBtfHeader(btf, { kfuncs: !args.options.has("no-kfuncs") }));
+  return 0;
+}
+
+/** Runs `skep gen min-btf`; resolves with the exit status. */
+export async function genMinBtfCommand(args: Arguments): Promise<number> {
+  if (args.operands.length === 0) throw new UsageError("skep gen min-btf: no object file (skep gen min-btf --help)");
+  const file = textOption(args, "output");
+  if (file === undefined && process.stdout.isTTY) {
+    throw new UsageError("skep gen min-btf: BTF is no text for a terminal: give -o FILE");
+  }
+  const btf = kernelTypes(args, "gen min-btf");
+  const objects = args.operands.map((path) => readObjectFile(path, "gen min-btf").object);
+  write(file, minimalBtfFor(btf, objects));
   return 0;
 }
 

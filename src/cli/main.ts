@@ -16,6 +16,7 @@ const RUNNERS: Record<string, () => Promise<Runner>> = {
   disasm: async () => (await import("./disasm.ts")).disasmCommand,
   "gen types": async () => (await import("./gen.ts")).genTypesCommand,
   "gen vmlinux": async () => (await import("./gen.ts")).genVmlinuxCommand,
+  "gen min-btf": async () => (await import("./gen.ts")).genMinBtfCommand,
   features: async () => (await import("./features.ts")).featuresCommand,
   demo: async () => (await import("./demo.ts")).demoCommand,
   completion: async () => (await import("./shell.ts")).completionCommand,

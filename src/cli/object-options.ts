@@ -27,6 +27,12 @@ export const OBJECT_COMMANDS: readonly Command[] = [
         repeats: true,
         help: "load and attach only this program (may be given several times)",
       },
+      {
+        long: "max-entries",
+        value: "MAP=N",
+        repeats: true,
+        help: "room of a map, for ring buffers in bytes (may be given several times)",
+      },
       { long: "no-attach", help: "load and do not attach" },
       { long: "dry-run", help: "load and attach everything, then end" },
       { long: "duration", short: "d", value: "SECONDS", help: "end after this time" },

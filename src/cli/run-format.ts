@@ -15,6 +15,19 @@ function hex(view: DataView, offset: number, end: number): string {
 
 const spaced = (digits: string): string => digits.replace(/..(?=.)/g, "$& ");
 
+/** Bytes of a line. */
+const DUMP_BYTES = 64;
+
+/** The first bytes in hexadecimal, and as text. */
+function dump(view: DataView, offset: number, end: number): string {
+  const shown = Math.min(end, offset + DUMP_BYTES);
+  const text = Buffer.from(view.buffer, view.byteOffset + offset, shown - offset)
+    .toString("latin1")
+    .replace(/[^ -~]/g, ".");
+  const rest = shown < end ? " ..." : "";
+  return `${end - offset} bytes: ${spaced(hex(view, offset, shown))}${rest} |${text}|`;
+}
+
 /** A value of a type, or its bytes where there is none. */
 function valueText(btf: Btf | undefined, typeId: number | undefined, style: ValueStyle): Decode<string> {
   if (btf !== undefined && typeId && btf.sizeOf(typeId) !== undefined) {
@@ -38,8 +51,7 @@ export function recordLines(btf: Btf | undefined, events: MapEvents, json: boole
       const text = valueText(btf, type.typeId, style);
       return { size: type.size, decode: (view, offset, end) => line(text(view, offset, end), type) };
     }),
-    (view, offset, end) =>
-      line(json ? bytes(view, offset, end) : `${end - offset} bytes: ${bytes(view, offset, end)}`, undefined),
+    (view, offset, end) => line(json ? bytes(view, offset, end) : dump(view, offset, end), undefined),
   );
 }
 

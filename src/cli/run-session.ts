@@ -7,7 +7,7 @@ import { LinuxLink } from "../kernel/linux/index.ts";
 import type { Attachment, Collection } from "../runtime/collection/collection.ts";
 import { isEventMap } from "../runtime/collection/event-types.ts";
 import { type PrintedFormats, printedFormats } from "../runtime/collection/printed-formats.ts";
-import { FdOutput, OutputClosed } from "../runtime/output.ts";
+import { type FdOutput, OutputClosed } from "../runtime/output.ts";
 import { PrintkReader, type PrintedLine } from "../runtime/printk.ts";
 import type { EventReader } from "../runtime/readers/event-reader.ts";
 import { PerfEventArrayMap, RingBufferMap } from "../runtime/readers/rings.ts";

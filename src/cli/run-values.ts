@@ -44,6 +44,24 @@ export function setVariables(collection: Collection, settings: readonly string[]
   }
 }
 
+/** `--max-entries MAP=N`. Throws UsageError with the nearest name. */
+export function setMaxEntries(collection: Collection, settings: readonly string[], command: string): void {
+  for (const setting of settings) {
+    const [, name, number] = /^([^=]+)=(\d+)$/.exec(setting) ?? [];
+    const maxEntries = Number(number);
+    if (name === undefined || maxEntries < 1 || maxEntries > 0xffff_ffff) {
+      throw new UsageError(`skep ${command}: --max-entries ${setting}: MAP=N is wanted, N from 1 to 4294967295`);
+    }
+    const names = collection.object.maps.map((map) => map.name);
+    if (!names.includes(name)) {
+      const near = nearestNames(name, names, 1);
+      const hint = near.length > 0 ? `did you mean ${near[0]}?` : `it has ${names.join(", ") || "none"}`;
+      throw new UsageError(`skep ${command}: --max-entries ${setting}: the object has no such map (${hint})`);
+    }
+    collection.spec.maps[name]!.maxEntries = maxEntries;
+  }
+}
+
 /** The text as a value of the kind that the variable has now. */
 function valueOf(text: string, now: unknown, fail: (why: string) => never): unknown {
   switch (typeof now) {

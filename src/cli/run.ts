@@ -16,7 +16,7 @@ import { programNames } from "./disasm.ts";
 import { eventOptions } from "./gen.ts";
 import { readBtfFile, readObjectOperand } from "./object-file.ts";
 import { RunSession } from "./run-session.ts";
-import { setVariables } from "./run-values.ts";
+import { setMaxEntries, setVariables } from "./run-values.ts";
 import { writeError } from "./write.ts";
 
 /** Runs the command; resolves with the exit status. */
@@ -36,6 +36,7 @@ export async function runCommand(args: Arguments): Promise<number> {
   const output = file === undefined ? new FdOutput(1, "stdout") : FdOutput.file(file);
   try {
     setVariables(collection, args.repeated.get("set") ?? [], "run");
+    setMaxEntries(collection, args.repeated.get("max-entries") ?? [], "run");
     for (const { name } of object.programs) {
       if (only !== undefined) collection.program(name).spec.autoload = only.includes(name);
     }

@@ -249,7 +249,8 @@ export function listDisassembly(object: BpfObject, options: ListingOptions = {})
       for (const insn of program.insns) {
         if (insn.function !== undefined) out.push(`${insn.function}:`);
         // Several columns of one line have a record each.
-        const line = insn.line === undefined ? shown : `; ${insn.line.source} @ ${insn.line.file}:${insn.line.line}`;
+        const line =
+          insn.line === undefined ? shown : `; ${insn.line.source} @ ${baseName(insn.line.file)}:${insn.line.line}`;
         if (line !== shown || insn.function !== undefined) out.push(line);
         shown = line;
         const label = insn.function === undefined ? labels?.get(insn.index) : undefined;
@@ -268,6 +269,11 @@ export function listDisassembly(object: BpfObject, options: ListingOptions = {})
       return `${out.join("\n")}\n`;
     })
     .join("\n");
+}
+
+/** As the kernel names files in its logs. */
+function baseName(file: string): string {
+  return file.slice(file.lastIndexOf("/") + 1);
 }
 
 /** Names of jumps' targets, as the texts of the instructions have them. */

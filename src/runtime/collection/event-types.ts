@@ -3,9 +3,9 @@
  * names, the map's own value type, what the code writes (constant sizes) against the structs of the object's BTF.
  */
 import { nearestNames, SkepError } from "../../base/index.ts";
-import { type Btf, BtfKind } from "../../btf/index.ts";
+import { type Btf, BtfKind, decodeFuncInfo } from "../../btf/index.ts";
 import { MapType } from "../../isa/index.ts";
-import type { BpfObject, MapSpec } from "../../object/index.ts";
+import type { BpfObject, MapSpec, ProgramSpec } from "../../object/index.ts";
 import { type RecordSite, recordSites } from "./record-sizes.ts";
 
 /** A type of records. */
@@ -138,7 +138,7 @@ function inferred(object: BpfObject, btf: Btf, map: MapSpec, all: readonly Recor
   const none = (why: string): MapEvents => ({ map: map.name, types: [], why });
   const sites = all.filter((site) => site.map === map.name);
   if (sites.length === 0) return none("no program writes to it");
-  const roots = kernelTypes(object);
+  const roots = kernelTypes(object, btf);
   const structs = [...btf.idsByKind(BtfKind.STRUCT), ...btf.idsByKind(BtfKind.UNION)];
   const found = new Map<number, EventType>();
   const reasons = new Set<string>();
@@ -174,9 +174,47 @@ function inferred(object: BpfObject, btf: Btf, map: MapSpec, all: readonly Recor
   return { map: map.name, types: [...found.values()], why: [...reasons].join(", ") };
 }
 
-/** Types of the kernel that the object only looks into: those that CO-RE records start from. */
-function kernelTypes(object: BpfObject): Set<number> {
-  return new Set(object.programs.flatMap((program) => (program.coreRelocations ?? []).map(({ typeId }) => typeId)));
+/**
+ * Types of the kernel that the object only looks into: those that CO-RE records start from and contexts of programs, with all that they
+ * contain and point at.
+ */
+function kernelTypes(object: BpfObject, btf: Btf): Set<number> {
+  const found = new Set<number>();
+  const waiting = object.programs.flatMap((program) => [
+    ...(program.coreRelocations ?? []).map(({ typeId }) => typeId),
+    ...contextTypes(program, btf),
+  ]);
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (found.has(id)) continue;
+    found.add(id);
+    const type = btf.typeById(id);
+    switch (type.kind) {
+      case BtfKind.STRUCT:
+      case BtfKind.UNION:
+        waiting.push(...type.members.map(({ typeId }) => typeId));
+        break;
+      case BtfKind.ARRAY:
+        waiting.push(type.elementTypeId);
+        break;
+      case BtfKind.PTR:
+      case BtfKind.TYPEDEF:
+      case BtfKind.CONST:
+      case BtfKind.VOLATILE:
+      case BtfKind.RESTRICT:
+      case BtfKind.TYPE_TAG:
+        waiting.push(type.typeId);
+        break;
+      default:
+    }
+  }
+  return found;
+}
+
+/** Parameters of a program's main function. */
+function contextTypes(program: ProgramSpec, btf: Btf): number[] {
+  const [main] = decodeFuncInfo(program.funcInfo);
+  const proto = main === undefined ? undefined : btf.funcProto(main.typeId);
+  return (proto?.parameters ?? []).map(({ typeId }) => typeId);
 }
 
 /** A type that the C line names in its `sizeof`, if that has the size which is written. */

@@ -56,7 +56,9 @@ function sitesOf(program: ProgramSpec, btf: Btf | undefined): RecordSite[] {
       insnIndex,
       map: map.map,
       size: typeof size === "number" ? size : undefined,
-      ...(line === undefined ? {} : { source: line.source.trim(), place: `${line.file}:${line.line}` }),
+      ...(line === undefined
+        ? {}
+        : { source: line.source.trim(), place: `${line.file.slice(line.file.lastIndexOf("/") + 1)}:${line.line}` }),
     };
   });
 }
