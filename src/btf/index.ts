@@ -48,6 +48,8 @@ export {
 export type { FuncInfo, LineInfo } from "./program-info.ts";
 export { printBtfHeader } from "./header.ts";
 export type { HeaderOptions } from "./header.ts";
+export { BtfMerger } from "./merge.ts";
+export type { BtfMergeChoices } from "./merge.ts";
 export { printBtfDeclaration, printBtfType } from "./print.ts";
 export type { CNames } from "./print.ts";
 export { dumpBtfRaw, printBtfRaw } from "./raw.ts";

@@ -12,9 +12,8 @@ export type {
   RecordHandler,
   RingReader,
 } from "./kernel.ts";
-export { RecordWindow } from "./records.ts";
-export type { RecordSource } from "./records.ts";
 export { LinuxKernel, openLinuxKernel } from "./linux/index.ts";
+export { LinuxFacts, openPinnedLink, openPinnedMap, openPinnedProgram, pinPathOf, unpin } from "./linux/index.ts";
 export type { LinuxKernelOptions } from "./linux/index.ts";
 export {
   abilityNames,
@@ -52,3 +51,5 @@ export type {
   ProbeAnswer,
   ProbeVerdict,
 } from "./linux/probes/index.ts";
+export { RecordWindow } from "./records.ts";
+export type { RecordSource } from "./records.ts";

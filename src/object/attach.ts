@@ -132,7 +132,9 @@ export type AttachSpec =
   /** A socket of this process: `SO_ATTACH_BPF`, or `SO_ATTACH_REUSEPORT_EBPF`. */
   | { readonly kind: "socket"; readonly fd: number; readonly reuseport?: boolean }
   /** A struct_ops map, by its name in the object: not a place of a program. */
-  | { readonly kind: "struct-ops"; readonly map: string };
+  | { readonly kind: "struct-ops"; readonly map: string }
+  /** A link that was opened where it is pinned; what it is attached to, its information tells. */
+  | { readonly kind: "pinned"; readonly path: string };
 
 /** A place among programs at the same hook. Absent: behind all. */
 export type LinkAnchor =

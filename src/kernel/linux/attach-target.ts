@@ -2,11 +2,11 @@
  * What a BTF-attached program (tp_btf, fentry, iterators, LSM, freplace) is loaded against: the type behind `attachTo`, of the kernel,
  * a module or a loaded program.
  */
-import { Btf, BtfKind } from "../../btf/index.ts";
+import { BtfKind } from "../../btf/index.ts";
 import { SkepError, UnsupportedError, nearestNames } from "../../base/index.ts";
 import { AttachType, ProgType } from "../../isa/index.ts";
 import type { ProgramSpec } from "../../object/index.ts";
-import { btfBytes, describeProg, openById } from "./bpf.ts";
+import { describeProg, openById } from "./bpf.ts";
 import {
   findKernelType,
   findModuleType,
@@ -17,6 +17,7 @@ import {
   openModuleBtf,
 } from "./kernel-btf.ts";
 import type { OwnedFd } from "./fd.ts";
+import { programBtf } from "./program-btf.ts";
 
 /** How the kernel names the types of an attach type. */
 interface TargetKind {
@@ -139,14 +140,8 @@ function programTarget(spec: ProgramSpec, func: string, programId: number): Atta
   try {
     const { btfId, name } = describeProg(programFd.value);
     if (btfId === 0) throw refuse(`${name} was loaded without BTF, which tells its functions: compile it with -g`);
-    const btfFd = openById("btf", btfId);
-    if (btfFd === undefined) throw refuse(`${name} is being unloaded`);
-    let types: Btf;
-    try {
-      types = Btf.parse(btfBytes(btfFd.value), { section: `BTF of program ${name}` });
-    } finally {
-      btfFd.close();
-    }
+    const types = programBtf(programFd.value);
+    if (types === undefined) throw refuse(`${name} is being unloaded`);
     const id = types.findByName(func, BtfKind.FUNC);
     if (id === undefined) {
       const functions = [...types.names(BtfKind.FUNC)];

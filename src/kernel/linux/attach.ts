@@ -35,6 +35,9 @@ const attachers: { readonly [Kind in AttachSpec["kind"]]: Attacher<Kind> } = {
   "struct-ops": (program, spec) => {
     throw new TypeError(`program ${program.spec.name}: struct_ops ${spec.map} is attached by its map: attachStructOps`);
   },
+  pinned: (_, spec) => {
+    throw new TypeError(`${spec.path}: a pinned link is attached already: open it with openPinnedLink`);
+  },
 };
 
 /** Attaches a program. Throws UnsupportedError when this machine cannot, with what it lacks; SyscallError else. */

@@ -242,19 +242,6 @@ export function describeBtf(fd: number): BtfDescription {
   };
 }
 
-/** The BTF itself. That of a module refers to vmlinux's. */
-export function btfBytes(fd: number): Uint8Array {
-  const { size } = describeBtf(fd);
-  const attributes = callAttributes(InfoAttr.SIZE).u32(InfoAttr.BPF_FD, fd).u32(InfoAttr.INFO_LEN, BtfInfo.SIZE);
-  const info = attributes.output(InfoAttr.INFO, BtfInfo.SIZE);
-  const bytes = attributes.output(InfoAttr.INFO, size);
-  attributes.u64(InfoAttr.INFO, info.address);
-  info.view.setBigUint64(BtfInfo.BTF, BigInt(bytes.address), true);
-  info.view.setUint32(BtfInfo.BTF_SIZE, size, true);
-  bpfOrThrow(BpfCmd.OBJ_GET_INFO_BY_FD, attributes, "btf");
-  return bytes.bytes.slice();
-}
-
 /** What the kernel tells of a link, whatever its kind. */
 export interface LinkDescription {
   readonly id: number;

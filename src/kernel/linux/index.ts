@@ -32,6 +32,9 @@ export {
 } from "./bpf.ts";
 export type { BtfDescription, LinkDescription, MapDescription, ObjectKind, ProgDescription } from "./bpf.ts";
 export { OwnedFd } from "./fd.ts";
+export { openPinnedLink, openPinnedMap, openPinnedProgram } from "./pinned.ts";
+export { DEFAULT_PIN_PATH, pinPathOf, unpin } from "./pins.ts";
+export { LinuxFacts } from "./facts.ts";
 export { linuxMapOf, openLinuxMap, openPath, openPid } from "./open.ts";
 export { openCgroup } from "./attach/cgroup-path.ts";
 export { pageSize } from "./sys.ts";

@@ -10,6 +10,7 @@ import { IteratorRun } from "./iterator.ts";
 import { type LinkInfo, linkInfo } from "./link-info.ts";
 import type { LinuxMap } from "./maps.ts";
 import type { LinuxProgram } from "./programs.ts";
+import { pin } from "./pins.ts";
 import { closeOnThreads } from "./sys.ts";
 
 /** The descriptors of an attachment. */
@@ -91,6 +92,19 @@ export class LinuxLink implements Link {
     }
   }
 
+  /**
+   * Keeps the attachment beyond this process under a path of a bpffs: closing this link then leaves it attached. Throws UnsupportedError for
+   * attachments that are no BPF links or that are several, SkepError when something is pinned there.
+   */
+  pin(path: string): void {
+    this.requireLink("pin");
+    if (this.fds.holders.length > 1) {
+      const why = `it is ${this.fds.holders.length} links, and a path names one: attach to one place at a time`;
+      throw new UnsupportedError(`pin of ${this.spec.kind}`, why);
+    }
+    pin(this.fd, path);
+  }
+
   private requireLink(what: string): void {
     const { noLink } = this.fds;
     if (noLink !== undefined)
@@ -149,4 +163,5 @@ const canUpdate: ReadonlySet<AttachSpec["kind"]> = new Set([
   "sockmap",
   "iterator",
   "struct-ops",
+  "pinned",
 ]);

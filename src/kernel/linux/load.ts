@@ -171,7 +171,7 @@ class Loader {
     if (spec.type === ProgType.UNSPEC) {
       throw new SkepError(
         "program-type",
-        `program ${spec.name}: section ${spec.section ?? "(none)"} tells no type of program: name it as docs/sections.md does, or set the program's type before it is loaded`,
+        `program ${spec.name}: section ${spec.section ?? "(none)"} tells no type of program: name it as libbpf does, such as SEC("tracepoint/..."), or set the program's type before it is loaded`,
         { exitStatus: 2 },
       );
     }

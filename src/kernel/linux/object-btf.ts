@@ -1,6 +1,9 @@
-/** The object's BTF in the kernel. */
+/** The object's BTF in the kernel: as it is where the kernel takes it, else without what an older kernel does not know. */
+import { SkepError } from "../../base/index.ts";
+import { abilitiesUsed, sanitizeBtf } from "../../btf/index.ts";
 import { loadBtf } from "./bpf-prog.ts";
 import type { OwnedFd } from "./fd.ts";
+import { probeBtfFeature } from "./probes/btf-features.ts";
 
 /** What became of an object's BTF. */
 export interface ObjectBtf {
@@ -12,6 +15,23 @@ export interface ObjectBtf {
 
 /** Loads the BTF of an object. What the kernel refuses is an answer, not an error: most programs also load without. */
 export function loadObjectBtf(bytes: Uint8Array, tokenFd: number | undefined): ObjectBtf {
-  const answer = loadBtf(bytes, tokenFd);
-  return "fd" in answer ? { fd: answer.fd } : { refusal: answer.log.trim().split("\n").at(-1) ?? "" };
+  const first = loadBtf(bytes, tokenFd);
+  if ("fd" in first) return { fd: first.fd };
+  const reduced = reducedBtf(bytes);
+  if (reduced !== undefined) {
+    const second = loadBtf(reduced, tokenFd);
+    if ("fd" in second) return { fd: second.fd };
+  }
+  return { refusal: first.log.trim().split("\n").at(-1) ?? "" };
+}
+
+/** The BTF without what this kernel lacks; undefined when it lacks nothing, or the BTF is damaged. */
+function reducedBtf(bytes: Uint8Array): Uint8Array | undefined {
+  try {
+    const lacking = new Set([...abilitiesUsed(bytes)].filter((ability) => probeBtfFeature(ability).answer === "no"));
+    return lacking.size === 0 ? undefined : sanitizeBtf(bytes, lacking);
+  } catch (error) {
+    if (error instanceof SkepError) return undefined;
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 /** Pins: names in a bpffs under which maps, programs and links outlive the process that made them. */
-import { mkdirSync, statfsSync, unlinkSync } from "node:fs";
+import { existsSync, mkdirSync, statfsSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { SkepError, SyscallError, UnsupportedError } from "../../base/index.ts";
 import { openPinned, pinObject } from "./bpf.ts";
@@ -19,7 +19,7 @@ const BPF_FS_MAGIC = 0xcafe4a11;
 export function pin(fd: OwnedFd, path: string): void {
   const directory = dirname(path);
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
   } catch (cause) {
     throw new UnsupportedError(
       `pin ${path}`,
@@ -50,6 +50,17 @@ export function pin(fd: OwnedFd, path: string): void {
     if (error.errno === Errno.EPERM && path.slice(directory.length).includes("."))
       error.message += " (names in a bpffs have no dots)";
     throw error;
+  }
+}
+
+/** With its parents. Not by `recursive`, which never ends in a file system that has no mkdir(2) and answers ENOENT. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 

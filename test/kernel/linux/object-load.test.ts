@@ -279,7 +279,8 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
       {
         using plain = attachStructOpsMap(loaded.map("plain"));
         using linked = attachStructOpsMap(loaded.map("linked"));
-        (void plain, linked);
+        expect(plain.noLink).toBeDefined();
+        expect(linked.noLink).toBeUndefined();
         expect(available()).toMatch(/skep_plain/);
         expect(available()).toMatch(/skep_linked/);
         // The kernel calls the program that closes a congested connection's window: any use will do.
