@@ -1,4 +1,5 @@
 /** Attaches programs that name their place in BTF: raw tracepoints, fentry and its kin, LSM hooks, iterators, replaced functions. */
+import { existsSync } from "node:fs";
 import { SyscallError, UnsupportedError, nearestNames } from "../../../base/index.ts";
 import { BtfKind } from "../../../btf/index.ts";
 import { AttachType, CgroupIterOrder, ProgType } from "../../../isa/index.ts";
@@ -133,6 +134,9 @@ export function attachIterator(program: LinuxProgram, spec: SpecOf<"iterator">):
     const old = tooOld(`${what} over ${spec.cgroup === undefined ? "one task" : "cgroups"}`, 6, 1);
     if (old !== undefined) throw old;
   }
+  const task = spec.tid ?? spec.pid;
+  // The kernel takes any number, and walks nothing.
+  if (task !== undefined && !existsSync(`/proc/${task}`)) throw new UnsupportedError(what, `there is no task ${task}`);
   let held: OwnedFd | undefined;
   try {
     const target: IteratorTarget = {
@@ -146,8 +150,6 @@ export function attachIterator(program: LinuxProgram, spec: SpecOf<"iterator">):
     return new LinuxLink(spec, onlyLink(linkIterator(program.fd.value, what, target)));
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
-    if (error.errno === Errno.ESRCH || (error.errno === Errno.ENOENT && given.length > 0))
-      throw new UnsupportedError(what, `there is no task ${spec.tid ?? spec.pid}`, { cause: error });
     if (error.errno === Errno.EBADF && given.length === 0)
       throw new TypeError(`${what}: say what it walks: a map's id`, { cause: error });
     if (error.errno === Errno.EINVAL && spec.mapId !== undefined) {
