@@ -34,3 +34,5 @@ export { sectionMeaning } from "./section-names.ts";
 export type { SectionMeaning } from "./section-names.ts";
 export { parseUsdtArguments, resolveUsdtArgument, usdtProbes, usdtProgramCounter } from "./usdt.ts";
 export type { UsdtArch, UsdtArgument, UsdtArgumentType, UsdtProbe, UsdtRegister } from "./usdt.ts";
+export { linkObjects } from "./link/link.ts";
+export type { LinkInput, LinkOptions } from "./link/link.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ParseError, UnsupportedError } from "../../src/base/index.ts";
-import { readObject } from "../../src/object/index.ts";
+import { linkObjects, readObject } from "../../src/object/index.ts";
 import { compileProgram } from "../support/clang.ts";
 import { describeWith } from "../support/needs.ts";
 import { mutated, randomNumbers } from "./mutate.ts";
@@ -14,17 +14,19 @@ const SLOW_MS = 2000;
 
 describeWith(["clang"], `${COUNT} damaged objects, seed ${SEED}`, () => {
   test("are read, or refused with their place", { timeout: 30_000 + COUNT * 5 }, () => {
-    const sources = ["read-all", "read-struct-ops", "load-maps", "load-arena"].flatMap((name) => [
+    const sources = ["read-all", "read-struct-ops", "load-maps", "load-arena", "link-main"].flatMap((name) => [
       compileProgram(name),
       compileProgram(name, "-target", "bpfeb"),
     ]);
+    const other = { name: "whole", bytes: compileProgram("link-other") };
     const random = randomNumbers(SEED);
     let refused = 0;
     for (let i = 0; i < COUNT; i++) {
       const bytes = mutated(sources[i % sources.length]!, random);
       const start = performance.now();
       try {
-        readObject(bytes, { name: "damaged" });
+        if (i % 3 === 0) linkObjects([{ name: "damaged", bytes }, other]);
+        else readObject(bytes, { name: "damaged" });
       } catch (error) {
         if (!(error instanceof ParseError) && !(error instanceof UnsupportedError)) {
           throw new Error(`copy ${i} of seed ${SEED}: ${String(error)}`, { cause: error });

@@ -1,5 +1,7 @@
 /** An object file taken apart: sections with their relocations, symbols, types. What reader and linker start from. */
 import { ParseError, StringTable, UnsupportedError } from "../../base/index.ts";
+import { decodeBtfExt } from "../../btf/index.ts";
+import type { BtfExt } from "../../btf/index.ts";
 import { INSN_SIZE } from "../../isa/index.ts";
 import { Elf } from "../elf.ts";
 import type { ElfSection } from "../elf.ts";
@@ -70,9 +72,10 @@ export interface ObjectImage {
   /** By index in the file's table; those that no reader looks at have no contents. */
   readonly sections: readonly ImageSection[];
   readonly symbols: readonly ImageSymbol[];
-  /** `.BTF` and `.BTF.ext` as they are in the file. */
+  /** `.BTF` as it is in the file. */
   readonly btf?: Uint8Array;
-  readonly btfExt?: Uint8Array;
+  /** `.BTF.ext`; none without `.BTF`, which it refers to. */
+  readonly ext?: BtfExt;
 }
 
 /** Sections of debug information, and what belongs to it. */
@@ -118,7 +121,7 @@ export function readImage(bytes: Uint8Array, file: string): ObjectImage {
     };
   });
   const btf = contentsOf(elf, ".BTF", file);
-  const btfExt = contentsOf(elf, ".BTF.ext", file);
+  const ext = btf === undefined ? undefined : contentsOf(elf, ".BTF.ext", file);
   if (elf.sectionByName(".BTF.base") !== undefined) {
     throw new UnsupportedError(
       `${file}: section .BTF.base`,
@@ -131,7 +134,7 @@ export function readImage(bytes: Uint8Array, file: string): ObjectImage {
     sections,
     symbols,
     ...(btf === undefined ? {} : { btf }),
-    ...(btfExt === undefined ? {} : { btfExt }),
+    ...(ext === undefined ? {} : { ext: decodeBtfExt(ext, `${file}: .BTF.ext`) }),
   };
 }
 

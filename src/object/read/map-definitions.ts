@@ -78,6 +78,13 @@ export function readMapDefinitions(
   return fillSlots(image, section, definitions, slotsAt, ends);
 }
 
+/** One definition by its type, without first entries: a variable's, or what an extern says of a map in another file. */
+export function readDefinition(btf: Btf, name: string, typeId: number, fail: (what: string) => never): MapSpec {
+  const type = btf.typeById(btf.stripModifiers(typeId));
+  if (type.kind !== BtfKind.STRUCT) return fail("its type is no struct");
+  return specOf(name, new DefinitionReader(btf, name, fail).read(type, false));
+}
+
 function specOf(name: string, draft: Draft): MapSpec {
   const { type, keySize, valueSize, maxEntries, flags, keyTypeId, valueTypeId, numaNode, mapExtra, pinning, inner } =
     draft;

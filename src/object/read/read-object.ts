@@ -1,5 +1,5 @@
 /** From an object file to what loaders take. */
-import { Btf, BtfEditor, decodeBtfExt } from "../../btf/index.ts";
+import { Btf, BtfEditor } from "../../btf/index.ts";
 import { ParseError } from "../../base/index.ts";
 import { MapType } from "../../isa/index.ts";
 import { ElfSectionType } from "../elf-format.ts";
@@ -46,11 +46,9 @@ export function objectName(path: string): string {
 
 /** As {@link readObject}, of a file that was taken apart already. */
 export function readObjectImage(image: ObjectImage, name: string): BpfObject {
-  const { btf: bytes, btfExt } = image;
+  const { btf: bytes, ext } = image;
   const original = bytes === undefined ? undefined : Btf.parse(bytes, { section: `${image.file}: .BTF` });
   const editor = bytes === undefined ? undefined : new BtfEditor(bytes, `${image.file}: .BTF`);
-  const ext =
-    btfExt === undefined || original === undefined ? undefined : decodeBtfExt(btfExt, `${image.file}: .BTF.ext`);
   const externs = readExterns(image, original, editor);
   if (original !== undefined && editor !== undefined) fixDataSections(image, original, editor);
   const fixed = editor === undefined ? undefined : Btf.parse(editor.finish(), { section: `${image.file}: .BTF` });

@@ -53,7 +53,7 @@ function fixDataSection(
     if (symbol === undefined)
       throw damagedAt(image, ".BTF", 0, `section ${name}: variable ${variable.name} has no symbol`);
     if (symbol.isHidden) editor.setLinkage(entry.typeId, BtfVarLinkage.STATIC);
-    if (isPlaced) return entry;
+    // In files that bpftool linked, the entry of what was declared before it was defined is at the place of the declaration.
     if (symbol.value > actual)
       throw damagedAt(image, name, symbol.value, `variable ${variable.name}: the section ends at ${actual}`);
     return { ...entry, offset: symbol.value };
