@@ -48,4 +48,4 @@ struct {
   __type(value, struct value);
 } entries SEC(".maps");
 
-char license[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "GPL";

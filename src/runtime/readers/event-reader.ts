@@ -15,7 +15,7 @@ export interface ReaderOptions {
   readonly lost?: () => number | bigint;
 }
 
-/** Records between looks at the clock, and how long a reader may run before timers and signals have their turn. */
+/** Most records between looks at the clock, and how long a reader may run before timers and signals have their turn. */
 const RECORDS_A_LOOK = 256;
 const TURN_MS = 8;
 
@@ -206,9 +206,11 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
     }, 1);
   }
 
-  /** An iterator over what `look` finds, which looks at the clock every `perLook` times. */
-  private iterator<R>(look: () => { readonly value: R } | undefined, perLook: number): AsyncIterableIterator<R> {
+  /** An iterator over what `look` finds, which looks at the clock after `most` times at the latest. */
+  private iterator<R>(look: () => { readonly value: R } | undefined, most: number): AsyncIterableIterator<R> {
     let sinceLook = 0;
+    // Few where the loop is slow, so that its turns end when they should; a look costs as much as an event.
+    let perLook = 1;
     const end = (): void => {
       this.releaseGiven();
       if (this.options.keepOpen !== true) this.close();
@@ -227,7 +229,9 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
         if (this.isAsked || this.isClosed) return askFor();
         if (++sinceLook >= perLook) {
           sinceLook = 0;
-          if (performance.now() - this.turnStarted >= TURN_MS) return askFor();
+          const ran = performance.now() - this.turnStarted;
+          perLook = ran < TURN_MS / 4 ? Math.min(most, perLook * 2) : Math.max(1, perLook >> 2);
+          if (ran >= TURN_MS) return askFor();
         }
         // What is there is given at once: an async function of our own would cost more than the rest.
         try {

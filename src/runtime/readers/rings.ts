@@ -27,6 +27,22 @@ export class RingBufferReader<T> extends EventReader<T> {
   }
 }
 
+/** Readers of a map that are open: they end with it. */
+class OpenReaders {
+  private readonly readers = new Set<EventReader<unknown>>();
+
+  add<R extends EventReader<unknown>>(reader: R): R {
+    for (const one of this.readers) if (one.closed) this.readers.delete(one);
+    this.readers.add(reader);
+    return reader;
+  }
+
+  close(): void {
+    for (const reader of this.readers) reader.close();
+    this.readers.clear();
+  }
+}
+
 /** A map of the running kernel, as its readers need it. */
 type LinuxRingMap = ConstructorParameters<typeof LinuxRingReader>[0];
 
@@ -52,6 +68,7 @@ export class PerfBufferReader<T> extends EventReader<T> {
  */
 export class RingBufferMap<T> extends MapHandle implements AsyncIterable<T> {
   private readonly decoder: EventDecoder<T>;
+  private readonly readers = new OpenReaders();
 
   constructor(map: KernelMap, decoder: EventDecoder<T>) {
     super(map);
@@ -63,11 +80,11 @@ export class RingBufferMap<T> extends MapHandle implements AsyncIterable<T> {
     return this.spec.maxEntries;
   }
 
-  /** A reader, for the caller to close; `decoder` reads its records otherwise than the map's own. */
+  /** A reader, for the caller to close, at the latest closed with the map; `decoder` reads its records otherwise than the map's own. */
   reader(options?: ReaderOptions): RingBufferReader<T>;
   reader<U>(options: ReaderOptions, decoder: EventDecoder<U>): RingBufferReader<U>;
   reader<U>(options: ReaderOptions = {}, decoder?: EventDecoder<U>): RingBufferReader<T | U> {
-    return new RingBufferReader<T | U>(this.linuxMap("a reader"), decoder ?? this.decoder, options);
+    return this.readers.add(new RingBufferReader<T | U>(this.linuxMap("a reader"), decoder ?? this.decoder, options));
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
@@ -78,11 +95,18 @@ export class RingBufferMap<T> extends MapHandle implements AsyncIterable<T> {
   batches(options?: ReaderOptions): AsyncIterableIterator<EventBatch<T>> {
     return this.reader(options).batches();
   }
+
+  /** Also closes its readers: loops that wait for events end. */
+  override close(): void {
+    this.readers.close();
+    super.close();
+  }
 }
 
 /** A perf event array: events that programs send to user space, a ring a CPU; or counters that programs read. */
 export class PerfEventArrayMap<T> extends ReferenceMap<number> implements AsyncIterable<T> {
   private readonly decoder: EventDecoder<T>;
+  private readonly readers = new OpenReaders();
 
   constructor(map: KernelMap, decoder: EventDecoder<T>) {
     super(map, indexCodec(map));
@@ -93,7 +117,7 @@ export class PerfEventArrayMap<T> extends ReferenceMap<number> implements AsyncI
   reader(options?: PerfReaderOptions): PerfBufferReader<T>;
   reader<U>(options: PerfReaderOptions, decoder: EventDecoder<U>): PerfBufferReader<U>;
   reader<U>(options: PerfReaderOptions = {}, decoder?: EventDecoder<U>): PerfBufferReader<T | U> {
-    return new PerfBufferReader<T | U>(this.linuxMap("a reader"), decoder ?? this.decoder, options);
+    return this.readers.add(new PerfBufferReader<T | U>(this.linuxMap("a reader"), decoder ?? this.decoder, options));
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
@@ -103,6 +127,12 @@ export class PerfEventArrayMap<T> extends ReferenceMap<number> implements AsyncI
   /** Records in batches, each of one CPU, read by a reader of its own, which is closed when the loop is left. */
   batches(options?: PerfReaderOptions): AsyncIterableIterator<EventBatch<T>> {
     return this.reader(options).batches();
+  }
+
+  /** Also closes its readers: loops that wait for events end. */
+  override close(): void {
+    this.readers.close();
+    super.close();
   }
 
   /** Puts a perf event at an index, for `bpf_perf_event_read`. It stays as long as its descriptor is open. */
