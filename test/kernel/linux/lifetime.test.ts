@@ -29,6 +29,8 @@ describeWith(["linux", "root", "bpf", "tracefs", "uprobes", "vmlinuxBtf"], "a pr
       input,
       platform: "node",
       logLevel: "silent",
+      // Node 20 does not know "using".
+      transform: { target: "node20" },
       output: { file: join(directory, "hold.mjs"), format: "esm" },
     });
   });
