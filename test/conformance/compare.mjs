@@ -1,12 +1,13 @@
 // node test/conformance/compare.mjs [OPTION...]: runs libbpf and Skep over the corpus that build.mjs makes, and says where they differ.
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { differences, loadOf } from "./differences.mjs";
+import { compileReferee, observe, readRecord, refereePath } from "./observe.mjs";
 import { reasons } from "./reasons.mjs";
-import { cacheDirectory, newLibbpf } from "./sources.mjs";
+import { cacheDirectory } from "./sources.mjs";
 
 const usage = `usage: node test/conformance/compare.mjs [OPTION...] [OBJECT...]
 
@@ -17,8 +18,11 @@ what the kernel was handed. Ends with 1 when a difference has no reason in reaso
   -r, --referee NAME   debian, new: the packaged libbpf, or that of today (default new)
   -d, --dist DIR       built Skep (default: dist)
   -k, --keep           use results of the referee that are there
+      --again          use all results that are there: reasons are looked for anew
   -a, --all            print every difference, those with a reason too
   -o, --output FILE    write the table as Markdown
+      --objects DIR    objects of this directory instead of a corpus
+      --json           print figures and differences as JSON
       --no-attach      only load
       --show PROGRAM   print both sides' instructions of one program
 `;
@@ -31,8 +35,11 @@ const { values: options, positionals } = parseArgs({
     referee: { type: "string", short: "r", default: "new" },
     dist: { type: "string", short: "d", default: join(here, "../../dist") },
     keep: { type: "boolean", short: "k", default: false },
+    again: { type: "boolean", default: false },
     all: { type: "boolean", short: "a", default: false },
     output: { type: "string", short: "o" },
+    objects: { type: "string" },
+    json: { type: "boolean", default: false },
     "no-attach": { type: "boolean", default: false },
     show: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
@@ -40,153 +47,10 @@ const { values: options, positionals } = parseArgs({
 });
 
 /**
- * @typedef {{ call: string, errno: number, [key: string]: any }} Call
- * @typedef {{ name: string, section: string, type: number, attachType: number, autoload: number, calls: Call[],
- *   loaded?: number | string, attached?: number | string, why: string }} Program
- * @typedef {{ opened: number | string, why: string, maps: any[], programs: Map<string, Program>, ended: string }} ObjectResult
+ * @typedef {import("./observe.mjs").ObjectResult} ObjectResult
+ * @typedef {import("./observe.mjs").Program} Program
+ * @typedef {import("./differences.mjs").Difference} Difference
  */
-
-const binaries = join(cacheDirectory(), "bin");
-const watch = join(binaries, "watch.so");
-
-/** Compiles the C parts when their sources are newer. @param {string} referee */
-function compile(referee) {
-  mkdirSync(binaries, { recursive: true });
-  const libbpf = referee === "new" ? newLibbpf() : undefined;
-  if (referee === "new" && !libbpf)
-    throw new Error("no source of libbpf: SKEP_LIBBPF=PATH names a repository, or -r debian");
-  const jobs = [
-    ["-shared", "-fPIC", "-o", watch, join(here, "watch.c"), "-ldl"],
-    [
-      ...(libbpf ? [`-I${libbpf}/usr/include`] : []),
-      "-o",
-      join(binaries, `referee-${referee}`),
-      join(here, "referee.c"),
-      ...(libbpf ? [join(libbpf, "usr/lib/libbpf.a"), "-lelf", "-lz"] : ["-lbpf"]),
-    ],
-  ];
-  for (const args of jobs) {
-    const { status, stderr } = spawnSync("cc", ["-O2", "-Wall", ...args], { encoding: "utf8" });
-    if (status !== 0) throw new Error(`cc ${args.join(" ")}: ${stderr}`);
-  }
-}
-
-/** @param {readonly string[]} command @param {string} record @returns {Promise<string>} how it ended, empty when well */
-function observe(command, record) {
-  rmSync(record, { force: true });
-  return new Promise((resolve, reject) => {
-    const [program = "", ...args] = command;
-    const child = spawn(program, args, {
-      stdio: ["ignore", "ignore", "pipe"],
-      env: { ...process.env, LD_PRELOAD: watch, SKEP_WATCH: record },
-    });
-    let stderr = "";
-    child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
-    const timer = setTimeout(() => child.kill("SIGKILL"), 300_000);
-    child.once("error", reject);
-    child.once("close", (status, signal) => {
-      clearTimeout(timer);
-      resolve(status === 0 ? "" : `${signal ?? `status ${status}`} ${stderr.trim().split("\n").at(-1) ?? ""}`);
-    });
-  });
-}
-
-/** @param {string} record @param {string} ended @returns {ObjectResult} */
-function read(record, ended) {
-  /** @type {ObjectResult} */
-  const result = { opened: "no answer", why: "", maps: [], programs: new Map(), ended };
-  /** @type {Program | undefined} */
-  let program;
-  for (const text of existsSync(record) ? readFileSync(record, "utf8").split("\n").filter(Boolean) : []) {
-    const line = JSON.parse(text);
-    if ("opened" in line) Object.assign(result, { opened: line.opened, why: line.why ?? "" });
-    else if ("map" in line) result.maps.push(line);
-    else if ("program" in line) {
-      program = { ...line, name: line.program, calls: [], why: "" };
-      result.programs.set(line.program, /** @type {Program} */ (program));
-    } else if ("call" in line) program?.calls.push(line);
-    else if (program) Object.assign(program, line, { why: line.why || program.why });
-  }
-  return result;
-}
-
-/**
- * The last time that the program itself was handed to the kernel; of several whose names begin alike, the one with these instructions.
- * @param {Program} program @param {string} [insns] @returns {Call | undefined}
- */
-function loadOf(program, insns) {
-  const name = program.name.slice(0, 15);
-  const loads = program.calls.filter(({ call, name: called }) => call === "prog_load" && called === name);
-  return loads.findLast((load) => load["insns"] === insns) ?? loads.at(-1);
-}
-
-/** What the kernel got, field by field. */
-const FIELDS = [
-  "type",
-  "attachType",
-  "flags",
-  "attachBtfId",
-  "attachOther",
-  "license",
-  "funcInfo",
-  "lineInfo",
-  "insns",
-];
-
-/**
- * @typedef {{ what: string, ours: string, theirs: string }} Difference
- * @param {Program} ours @param {Program} theirs @returns {Difference[]}
- */
-function differences(ours, theirs) {
-  /** @type {Difference[]} */
-  const found = [];
-  /** @param {string} what @param {unknown} a @param {unknown} b */
-  const check = (what, a, b) => {
-    if (a !== b) found.push({ what, ours: String(a), theirs: String(b) });
-  };
-  const loads = (/** @type {Program} */ { loaded }) => (loaded === 0 ? "yes" : "no");
-  const attaches = (/** @type {Program} */ { attached }) =>
-    attached === undefined ? "not tried" : attached === 0 ? "yes" : "no";
-  for (const field of /** @type {const} */ (["section", "type", "attachType", "autoload"]))
-    check(`opened: ${field}`, ours[field], theirs[field]);
-  check("loads", loads(ours), loads(theirs));
-  const mine = loadOf(ours);
-  const its = loadOf(theirs, mine?.["insns"]);
-  check("handed to the kernel", mine !== undefined, its !== undefined);
-  if (mine && its) {
-    for (const field of FIELDS) {
-      if (field === "insns") {
-        if (mine[field] !== its[field]) found.push(instructionDifference(mine[field], its[field]));
-      } else check(field, mine[field], its[field]);
-    }
-    if (ours.loaded !== 0 && theirs.loaded !== 0) check("errno", mine.errno, its.errno);
-    check("maps", JSON.stringify(sorted(mine["maps"])), JSON.stringify(sorted(its["maps"])));
-  }
-  if (ours.loaded === 0 && theirs.loaded === 0) check("attaches", attaches(ours), attaches(theirs));
-  if (ours.attached === 0 && theirs.attached === 0) check("attached by", attachCalls(ours), attachCalls(theirs));
-  return found;
-}
-
-/** @param {any[]} maps */
-const sorted = (maps) => maps.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-
-/** Calls that attached, each once: CPUs and files beside. @param {Program} program */
-function attachCalls({ calls }) {
-  const after = calls.slice(calls.findLastIndex(({ call }) => call === "prog_load") + 1);
-  const lines = after
-    .filter(({ call, errno }) => errno === 0 && call !== "map_create")
-    .map(({ errno: _, ...call }) => JSON.stringify(call));
-  return [...new Set(lines)].toSorted().join(" ");
-}
-
-/** @param {string} ours @param {string} theirs @returns {Difference} */
-function instructionDifference(ours, theirs) {
-  const [a, b] = [ours, theirs].map((hex) => hex.match(/.{16}/g) ?? []);
-  if (a?.length !== b?.length) return { what: "instructions", ours: `${a?.length}`, theirs: `${b?.length}` };
-  const at = (a ?? []).findIndex((insn, index) => insn !== b?.[index]);
-  const count = (a ?? []).filter((insn, index) => insn !== b?.[index]).length;
-  return { what: `instruction ${at} (${count} differ)`, ours: a?.[at] ?? "", theirs: b?.[at] ?? "" };
-}
 
 /** @param {string} corpus @param {string} side */
 function resultsDirectory(corpus, side) {
@@ -202,11 +66,14 @@ async function compareObject(corpus, path) {
   const their = join(resultsDirectory(corpus, options.referee), `${name}.jsonl`);
   const our = join(resultsDirectory(corpus, "skep"), `${name}.jsonl`);
   const theirEnd =
-    options.keep && existsSync(their)
+    (options.keep || options.again) && existsSync(their)
       ? ""
-      : await observe([join(binaries, `referee-${options.referee}`), ...flags, path], their);
-  const ourEnd = await observe([process.execPath, join(here, "ours.mjs"), ...flags, "--dist", options.dist, path], our);
-  return { ours: read(our, ourEnd), theirs: read(their, theirEnd) };
+      : await observe([refereePath(options.referee), ...flags, path], their);
+  const ourEnd =
+    options.keep && process.env["SKEP_KEEP_OURS"]
+      ? ""
+      : await observe([process.execPath, join(here, "ours.mjs"), ...flags, "--dist", options.dist, path], our);
+  return { ours: readRecord(our, ourEnd), theirs: readRecord(their, theirEnd) };
 }
 
 /**
@@ -216,7 +83,7 @@ async function compareObject(corpus, path) {
 
 /** @param {string} corpus @returns {Promise<{ figures: Figures, rows: Row[] }>} */
 async function compareCorpus(corpus) {
-  const directory = join(cacheDirectory(), "objects", corpus);
+  const directory = options.objects ?? join(cacheDirectory(), "objects", corpus);
   const names = existsSync(directory) ? readdirSync(directory).filter((name) => name.endsWith(".bpf.o")) : [];
   if (names.length === 0) throw new Error(`${directory}: no objects; run node test/conformance/build.mjs`);
   const queue = names
@@ -230,12 +97,14 @@ async function compareCorpus(corpus) {
     const object = basename(path);
     const { ours, theirs } = await compareObject(corpus, path);
     figures.objects++;
-    /** @param {string} program @param {Difference} difference @param {string} why */
-    const row = (program, difference, why) => {
+    /** @param {string} program @param {Difference} difference @param {string} why @param {string} [section] */
+    const row = (program, difference, why, section = "") => {
       const reason = reasons.find(
         (entry) =>
           entry.what.test(difference.what) &&
           (!entry.object || entry.object.test(object)) &&
+          (!entry.referee || entry.referee === options.referee) &&
+          (!entry.section || entry.section.test(section)) &&
           (!entry.program || entry.program.test(program)) &&
           (!entry.why || entry.why.test(why)) &&
           (!entry.kernel || entry.kernel.test(release())),
@@ -275,7 +144,7 @@ async function compareCorpus(corpus) {
       if (options.show === name) show(mine, its);
       const found = differences(mine, its);
       if (found.length === 0) figures.same++;
-      for (const difference of found) row(name, difference, `${mine.why} | ${its.why}`);
+      for (const difference of found) row(name, difference, `${mine.why} | ${its.why}`, mine.section);
     }
   };
   const worker = async () => {
@@ -304,12 +173,16 @@ async function main() {
     process.stdout.write(usage);
     return 0;
   }
-  compile(options.referee);
+  compileReferee(options.referee);
   /** @type {string[]} */
   const page = [];
   let unexplained = 0;
-  for (const corpus of options.corpus) {
+  for (const corpus of options.objects === undefined ? options.corpus : [basename(options.objects)]) {
     const { figures, rows } = await compareCorpus(corpus);
+    if (options.json) {
+      console.log(JSON.stringify({ corpus, figures, rows }));
+      continue;
+    }
     /** @type {Map<string, Row[]>} */
     const explained = new Map();
     for (const row of rows) if (row.reason) explained.set(row.reason, [...(explained.get(row.reason) ?? []), row]);
@@ -342,6 +215,7 @@ async function main() {
     page.push("");
   }
   if (options.output) writeFileSync(options.output, `${intro()}\n${page.join("\n").trimEnd()}\n`);
+  if (options.json) return 0;
   console.log(unexplained === 0 ? "no difference without a reason" : `${unexplained} differences without a reason`);
   return unexplained === 0 ? 0 : 1;
 }

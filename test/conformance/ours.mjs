@@ -13,8 +13,8 @@ const { values: flags, positionals } = parseArgs({
 const dist = resolve(flags.dist ?? new URL("../../dist", import.meta.url).pathname);
 /** @param {string} path */
 const built = (path) => import(pathToFileURL(`${dist}/${path}`).href);
-const [object, btf, kernels, runtime] = await Promise.all(
-  ["object/index.js", "btf/index.js", "kernel/index.js", "runtime/index.js"].map(built),
+const [isa, object, btf, kernels, runtime] = await Promise.all(
+  ["isa/index.js", "object/index.js", "btf/index.js", "kernel/index.js", "runtime/index.js"].map(built),
 );
 
 const out = process.env["SKEP_WATCH"] ?? "/dev/stdout";
@@ -22,8 +22,9 @@ const out = process.env["SKEP_WATCH"] ?? "/dev/stdout";
 const say = (line) => appendFileSync(out, `${JSON.stringify(line)}\n`);
 
 /** Types of map that are made with no entries (perf event arrays, local storage, struct_ops), as in `give_sizes` of referee.c. */
-const WITHOUT_ENTRIES = new Set([4, 24, 25, 26, 28, 29, 32]);
+const WITHOUT_ENTRIES = new Set([4, 19, 21, 24, 26, 28, 29, 32]);
 const STACK_TRACE = 7;
+const STRUCT_OPS = 26;
 const RING_BUFFERS = new Set([27, 31]);
 
 const COMMON_SECTIONS = new Set([".data", ".rodata", ".bss", ".kconfig"]);
@@ -38,6 +39,34 @@ function sized(map) {
       : map.maxEntries;
   const valueSize = map.type === STACK_TRACE && map.valueSize === 0 ? 127 * 8 : map.valueSize;
   return maxEntries === map.maxEntries && valueSize === map.valueSize ? map : { ...map, maxEntries, valueSize };
+}
+
+const { CGROUP_SKB, CGROUP_SOCK, SOCK_OPS, CGROUP_DEVICE, CGROUP_SOCK_ADDR, CGROUP_SYSCTL, CGROUP_SOCKOPT } =
+  isa.ProgType;
+const CGROUP_TYPES = new Set([
+  CGROUP_SKB,
+  CGROUP_SOCK,
+  SOCK_OPS,
+  CGROUP_DEVICE,
+  CGROUP_SOCK_ADDR,
+  CGROUP_SYSCTL,
+  CGROUP_SOCKOPT,
+]);
+const LOOPBACK = 1;
+
+/** A place for programs of types whose sections say none, as in `attach` of referee.c. @param {any} program */
+function placeOf({ type, expectedAttachType }) {
+  const { ProgType, AttachType } = isa;
+  if (CGROUP_TYPES.has(type)) return { kind: "cgroup", path: process.env["SKEP_CGROUP"] ?? "/sys/fs/cgroup" };
+  if (type === ProgType.XDP && (expectedAttachType === AttachType.XDP || expectedAttachType === 0))
+    return { kind: "xdp", device: LOOPBACK };
+  if (type === ProgType.FLOW_DISSECTOR || type === ProgType.SK_LOOKUP) return { kind: "netns" };
+  if (type === ProgType.SCHED_CLS && expectedAttachType === AttachType.TCX_INGRESS)
+    return { kind: "tcx", device: LOOPBACK, direction: "ingress" };
+  if (type === ProgType.SCHED_CLS && expectedAttachType === AttachType.TCX_EGRESS)
+    return { kind: "tcx", device: LOOPBACK, direction: "egress" };
+  if (type === ProgType.NETFILTER) return { kind: "netfilter", family: 2, hook: 0, priority: -128 };
+  return undefined;
 }
 
 /** The errno behind an error, or what kind of error it is. @param {any} error @returns {number | string} */
@@ -56,21 +85,14 @@ const whyOf = (error) => String(error.message).split("\n")[0]?.slice(0, 300) ?? 
 const kernel = new kernels.LinuxKernel();
 const coreBtf = flags.btf ? btf.Btf.parse(readFileSync(flags.btf), { section: ".BTF" }) : undefined;
 
-/** @param {any} spec @param {any} program */
-function oneProgram(spec, program) {
+/**
+ * Loads, then attaches by `attach`.
+ * @param {any} spec @param {(loaded: any) => { close(): void }} attach
+ */
+function loadAndAttach(spec, attach) {
   let loaded;
   try {
-    loaded = kernel.load(
-      {
-        ...spec,
-        maps: spec.maps.map(sized),
-        programs: spec.programs.map((/** @type {any} */ other) => ({
-          ...other,
-          autoload: other.name === program.name,
-        })),
-      },
-      coreBtf ? { coreBtf } : {},
-    );
+    loaded = kernel.load({ ...spec, maps: spec.maps.map(sized) }, coreBtf ? { coreBtf } : {});
   } catch (error) {
     say({ loaded: errorOf(error), why: whyOf(error) });
     return;
@@ -78,14 +100,24 @@ function oneProgram(spec, program) {
   say({ loaded: 0, why: "" });
   try {
     if (flags["no-attach"]) return;
-    const attached = runtime.attachProgram(kernel, loaded, program.name);
-    say({ attached: attached.links.length > 0 ? 0 : "nowhere", why: "" });
-    attached.close();
+    attach(loaded).close();
+    say({ attached: 0, why: "" });
   } catch (error) {
     say({ attached: errorOf(error), why: whyOf(error) });
   } finally {
     loaded.close();
   }
+}
+
+/** @param {any} spec @param {any} program */
+function oneProgram(spec, program) {
+  const programs = spec.programs.map((/** @type {any} */ other) => ({
+    ...other,
+    autoload: other.name === program.name,
+  }));
+  loadAndAttach({ ...spec, programs }, (loaded) =>
+    runtime.attachProgram(kernel, loaded, program.name, placeOf(program)),
+  );
 }
 
 for (const path of positionals) {
@@ -116,5 +148,10 @@ for (const path of positionals) {
       autoload: program.autoload === false ? 0 : 1,
     });
     oneProgram(spec, program);
+  }
+  for (const map of spec.maps) {
+    if (map.type !== STRUCT_OPS) continue;
+    say({ program: `struct_ops ${map.name}`, section: "", type: 0, attachType: 0, autoload: 1 });
+    loadAndAttach(spec, (loaded) => kernel.attachStructOps(loaded.map(map.name)));
   }
 }

@@ -79,7 +79,8 @@ static void give_sizes(struct bpf_object *object)
 
 	bpf_object__for_each_map(map, object) {
 		int type = bpf_map__type(map);
-		int sized = type != BPF_MAP_TYPE_PERF_EVENT_ARRAY && !(type >= BPF_MAP_TYPE_SK_STORAGE && type <= BPF_MAP_TYPE_STRUCT_OPS) &&
+		int sized = type != BPF_MAP_TYPE_PERF_EVENT_ARRAY && type != BPF_MAP_TYPE_CGROUP_STORAGE &&
+			    type != BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE && type != BPF_MAP_TYPE_SK_STORAGE && type != BPF_MAP_TYPE_STRUCT_OPS &&
 			    type != BPF_MAP_TYPE_INODE_STORAGE && type != BPF_MAP_TYPE_TASK_STORAGE && type != 32 /* CGRP_STORAGE */;
 
 		if (bpf_map__max_entries(map) == 0 && sized)
@@ -87,6 +88,61 @@ static void give_sizes(struct bpf_object *object)
 		if (type == BPF_MAP_TYPE_STACK_TRACE && bpf_map__value_size(map) == 0)
 			bpf_map__set_value_size(map, 127 * 8);
 	}
+}
+
+/*
+ * Attaches a program: where its section says, or, of types whose sections say no place, to the loopback interface and the network
+ * namespace of this process, which is its own, and to the cgroup $SKEP_CGROUP. ours.mjs has the same table.
+ */
+static struct bpf_link *attach(struct bpf_program *program)
+{
+	const char *path = getenv("SKEP_CGROUP");
+	struct bpf_link *link = NULL;
+	int fd = -1;
+
+	switch ((int)bpf_program__type(program)) {
+	case BPF_PROG_TYPE_XDP:
+		if (bpf_program__expected_attach_type(program) == BPF_XDP || !bpf_program__expected_attach_type(program))
+			return bpf_program__attach_xdp(program, 1);
+		break;
+	case BPF_PROG_TYPE_CGROUP_SKB:
+	case BPF_PROG_TYPE_CGROUP_SOCK:
+	case BPF_PROG_TYPE_SOCK_OPS:
+	case BPF_PROG_TYPE_CGROUP_DEVICE:
+	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+	case BPF_PROG_TYPE_CGROUP_SYSCTL:
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+		fd = open(path ? path : "/sys/fs/cgroup", O_RDONLY | O_CLOEXEC);
+		link = bpf_program__attach_cgroup(program, fd);
+		break;
+	case BPF_PROG_TYPE_FLOW_DISSECTOR:
+	case BPF_PROG_TYPE_SK_LOOKUP:
+		fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		link = bpf_program__attach_netns(program, fd);
+		break;
+#if LIBBPF_MAJOR_VERSION > 1 || LIBBPF_MINOR_VERSION >= 3
+	case BPF_PROG_TYPE_SCHED_CLS:
+		if (bpf_program__expected_attach_type(program) == BPF_TCX_INGRESS || bpf_program__expected_attach_type(program) == BPF_TCX_EGRESS)
+			return bpf_program__attach_tcx(program, 1, NULL);
+		break;
+	case BPF_PROG_TYPE_NETFILTER: {
+		LIBBPF_OPTS(bpf_netfilter_opts, opts, .pf = 2, .hooknum = 0, .priority = -128);
+
+		return bpf_program__attach_netfilter(program, &opts);
+	}
+#endif
+	}
+	if (fd < 0)
+		return bpf_program__attach(program);
+	if (!link) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return NULL;
+	}
+	close(fd);
+	return link;
 }
 
 static void one_program(const char *path, const char *name)
@@ -110,7 +166,29 @@ static void one_program(const char *path, const char *name)
 	say("{\"loaded\":%d,\"why\":\"%s\"}", -error, error ? warning : "");
 	warning[0] = 0;
 	if (!error && attaching) {
-		link = bpf_program__attach(wanted);
+		link = attach(wanted);
+		error = link ? 0 : errno;
+		say("{\"attached\":%d,\"why\":\"%s\"}", error, error ? warning : "");
+		bpf_link__destroy(link);
+	}
+	bpf_object__close(object);
+}
+
+/* A struct_ops map: its whole object loaded, the map registered. */
+static void one_struct_ops(const char *path, const char *name)
+{
+	struct bpf_object *object = open_object(path);
+	struct bpf_link *link;
+	int error;
+
+	if (!object)
+		return;
+	give_sizes(object);
+	error = bpf_object__load(object);
+	say("{\"loaded\":%d,\"why\":\"%s\"}", -error, error ? warning : "");
+	warning[0] = 0;
+	if (!error && attaching) {
+		link = bpf_map__attach_struct_ops(bpf_object__find_map_by_name(object, name));
 		error = link ? 0 : errno;
 		say("{\"attached\":%d,\"why\":\"%s\"}", error, error ? warning : "");
 		bpf_link__destroy(link);
@@ -140,6 +218,12 @@ static void one_object(const char *path)
 		    bpf_program__section_name(program), bpf_program__type(program), bpf_program__expected_attach_type(program),
 		    bpf_program__autoload(program));
 		one_program(path, bpf_program__name(program));
+	}
+	bpf_object__for_each_map(map, object) {
+		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+			continue;
+		say("{\"program\":\"struct_ops %s\",\"section\":\"\",\"type\":0,\"attachType\":0,\"autoload\":1}", bpf_map__name(map));
+		one_struct_ops(path, bpf_map__name(map));
 	}
 	bpf_object__close(object);
 }

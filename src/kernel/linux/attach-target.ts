@@ -5,7 +5,7 @@
 import { BtfKind } from "../../btf/index.ts";
 import { SkepError, UnsupportedError, nearestNames } from "../../base/index.ts";
 import { AttachType, ProgType } from "../../isa/index.ts";
-import type { ProgramSpec } from "../../object/index.ts";
+import { LaterAttachType, type ProgramSpec } from "../../object/index.ts";
 import { describeProg, openById } from "./bpf.ts";
 import {
   findKernelType,
@@ -37,6 +37,14 @@ const targetKinds: ReadonlyMap<number, TargetKind> = new Map([
   [AttachType.TRACE_FENTRY, functionTarget],
   [AttachType.TRACE_FEXIT, functionTarget],
   [AttachType.MODIFY_RETURN, functionTarget],
+  [LaterAttachType.TRACE_FSESSION, functionTarget],
+]);
+
+/** Programs of these name no target when they are loaded: their link names many functions. */
+const linkTargets: ReadonlySet<number> = new Set([
+  LaterAttachType.TRACE_FENTRY_MULTI,
+  LaterAttachType.TRACE_FEXIT_MULTI,
+  LaterAttachType.TRACE_FSESSION_MULTI,
 ]);
 
 /** Program types whose target is named at load. */
@@ -56,7 +64,7 @@ export interface AttachTarget {
  * `attachTo` names. Throws UnsupportedError with near names when the kernel lacks it, SkepError (`target`) when the spec does not say.
  */
 export function resolveAttachTarget(spec: ProgramSpec, targetProgram?: number): AttachTarget | undefined {
-  if (!targetedTypes.has(spec.type)) return undefined;
+  if (!targetedTypes.has(spec.type) || linkTargets.has(spec.expectedAttachType)) return undefined;
   const { attachTo } = spec;
   if (attachTo === undefined || attachTo === "") {
     const section = spec.section === undefined ? "" : ` (section ${spec.section})`;
