@@ -74,6 +74,9 @@ interface Placement {
 /** Sections that each file has, with the same contents. */
 const REPEATED: ReadonlySet<string> = new Set(["license", "version"]);
 
+/** Bytes of a page, which nothing in an object needs to exceed. */
+const ALIGNMENT_LIMIT = 4096;
+
 class Linker {
   private readonly images: readonly ObjectImage[];
   private readonly file: string;
@@ -167,6 +170,14 @@ class Linker {
         continue;
       }
       const alignment = Math.max(1, section.alignment, out.alignment);
+      if (alignment > ALIGNMENT_LIMIT || (alignment & (alignment - 1)) !== 0) {
+        throw damagedAt(
+          image,
+          section,
+          0,
+          `an alignment of ${alignment}: a power of two up to ${ALIGNMENT_LIMIT} is wanted`,
+        );
+      }
       const offset = Math.ceil(out.size / alignment) * alignment;
       out.alignment = alignment;
       out.size = offset + size;
