@@ -1,6 +1,6 @@
 /** From an object to what the kernel holds: answers of the kernel, BTF, maps, programs, in this order; all or nothing. */
 import { SkepError, UnsupportedError, nearestNames } from "../../base/index.ts";
-import { MapType, ProgType } from "../../isa/index.ts";
+import { AttachType, MapType, ProgType } from "../../isa/index.ts";
 import {
   type BpfObject,
   type ProgramSpec,
@@ -166,7 +166,8 @@ class Loader {
     return autoload !== false;
   }
 
-  private load(spec: ProgramSpec): void {
+  private load(given: ProgramSpec): void {
+    const spec = inOneLink(given);
     const { object, options, resolved } = this;
     if (spec.type === ProgType.UNSPEC) {
       throw new SkepError(
@@ -265,4 +266,14 @@ class Loader {
       if (map.spec.structOps?.link === true) map.update(new Uint8Array(map.spec.keySize), value);
     }
   }
+}
+
+/**
+ * A static probe has many places. Its programs are loaded for attaching to all at once, as libbpf does, from Linux 6.10 on: before, the
+ * kernel mistakes the process to follow for a thread.
+ */
+function inOneLink(spec: ProgramSpec): ProgramSpec {
+  const isUsdt = spec.type === ProgType.KPROBE && /^usdt(\.s)?(\/|$)/.test(spec.section ?? "");
+  if (!isUsdt || spec.expectedAttachType !== 0 || !machine.atLeast(6, 10)) return spec;
+  return { ...spec, expectedAttachType: AttachType.TRACE_UPROBE_MULTI };
 }
