@@ -5,6 +5,10 @@ const encoder = new TextEncoder();
 
 /** Searches that are made by comparing every name. Hashing all names costs several such searches, and most programs ask once or twice. */
 const LINEAR_SEARCHES = 4;
+/** Searches through the text of all names, where the source can do that: several times faster than comparing each. */
+const TEXT_SEARCHES = 16;
+/** Entries that are fewer than these are compared before the text is even made. */
+const FEW_ENTRIES = 1024;
 
 /** Finds the entries of a given name. Entries keep their order: of equal names, the first added is found first. */
 export class NameIndex {
@@ -24,6 +28,10 @@ export class NameIndex {
   find(name: string, from: number = 0): number {
     if (name === "") return -1;
     const { strings, nameOffsets } = this;
+    if (this.table === undefined && this.searches < TEXT_SEARCHES && nameOffsets.length > FEW_ENTRIES) {
+      const offsets = this.offsetsOf(name);
+      if (offsets !== undefined) return firstOf(nameOffsets, offsets, from);
+    }
     const bytes = encoder.encode(name);
     if (this.table === undefined && ++this.searches > LINEAR_SEARCHES) this.table = hashNames(strings, nameOffsets);
     if (this.table === undefined) {
@@ -39,6 +47,29 @@ export class NameIndex {
     }
     return -1;
   }
+
+  private lastName = "";
+  private lastOffsets: readonly number[] | undefined;
+
+  /** A name's offsets, kept for the search for its next entry. */
+  private offsetsOf(name: string): readonly number[] | undefined {
+    if (name !== this.lastName) {
+      this.lastOffsets = this.strings.offsetsOf?.(name);
+      this.lastName = name;
+      if (this.lastOffsets !== undefined) this.searches++;
+    }
+    return this.lastOffsets;
+  }
+}
+
+/** The first entry, from one on, whose name is at one of these offsets, or -1. */
+function firstOf(nameOffsets: Uint32Array, offsets: readonly number[], from: number): number {
+  let first = -1;
+  for (const offset of offsets) {
+    const entry = offset === 0 ? -1 : nameOffsets.indexOf(offset, from);
+    if (entry !== -1 && (first === -1 || entry < first)) first = entry;
+  }
+  return first;
 }
 
 interface HashTable {

@@ -1,5 +1,6 @@
 /** Tables of NUL-terminated names, as ELF and BTF have them: read by byte offset, compared and hashed without being decoded. */
 import { ParseError } from "./errors.ts";
+import type { NameStems } from "./name-stems.ts";
 
 const utf8 = new TextDecoder();
 
@@ -32,7 +33,12 @@ export interface NameSource {
   equals(offset: number, name: Uint8Array): boolean;
   /** {@link hashName} of the text at an offset. */
   hash(offset: number): number;
+  /** Offsets at which a name stands, ascending; undefined when a search through the text cannot tell them, or would find too many. */
+  offsetsOf?(name: string): readonly number[] | undefined;
 }
+
+/** Names that end as so many others do are not looked for in the text: `id` of `pid`, `tgid`, ... */
+const MOST_OFFSETS = 32;
 
 /** Names over bytes that end with a NUL. Offsets outside are a {@link ParseError}. */
 export class StringTable implements NameSource {
@@ -67,22 +73,39 @@ export class StringTable implements NameSource {
     return String.fromCharCode.apply(null, codes);
   }
 
-  /** All names in which a byte comes three times in a row or more. Looks at every third byte only. */
-  withTriple(byte: number): string[] {
-    const { bytes } = this;
-    const found: string[] = [];
-    for (let at = 2; at < bytes.length; at += 3) {
-      if (bytes[at] !== byte) continue;
-      const isTriple =
-        bytes[at - 1] === byte
-          ? bytes[at + 1] === byte || bytes[at - 2] === byte
-          : bytes[at + 1] === byte && bytes[at + 2] === byte;
-      if (!isTriple) continue;
-      found.push(this.get(bytes.lastIndexOf(0, at) + 1));
-      // The table ends with a NUL; the next name has its own steps.
-      at = bytes.indexOf(0, at);
+  /**
+   * Offsets at which a name and its NUL stand: starts of names, and ends of longer ones, which some tables share. A search through one
+   * string, which engines do far faster than a loop over bytes that has not been compiled yet. Undefined when the table or the name is
+   * not plain ASCII, and when there are too many.
+   */
+  occurrences(name: string): readonly number[] | undefined {
+    const text = this.wholeText();
+    // oxlint-disable-next-line no-control-regex
+    if (text === undefined || !/^[\x01-\x7f]+$/.test(name)) return undefined;
+    const ended = `${name}\0`;
+    const found: number[] = [];
+    for (let at = text.indexOf(ended); at !== -1; at = text.indexOf(ended, at + 1)) {
+      if (found.length === MOST_OFFSETS) return undefined;
+      found.push(at);
     }
     return found;
+  }
+
+  private text: string | null | undefined;
+
+  /** The table as one string whose offsets are those of the bytes; undefined when characters take several bytes. Made once. */
+  private wholeText(): string | undefined {
+    if (this.text === undefined) {
+      const decoded = utf8.decode(this.bytes);
+      this.text = decoded.length === this.bytes.length ? decoded : null;
+    }
+    return this.text ?? undefined;
+  }
+
+  /** Whether the text at an offset has one of some stems. */
+  hasStem(offset: number, stems: NameStems): boolean {
+    this.check(offset);
+    return stems.matches(this.bytes, offset);
   }
 
   equals(offset: number, name: Uint8Array): boolean {

@@ -1,5 +1,5 @@
 /** The string section of one BTF; in split BTF, the offsets below its start belong to the base. */
-import { type NameSource, ParseError, StringTable } from "../base/index.ts";
+import { type NameSource, type NameStems, ParseError, StringTable } from "../base/index.ts";
 
 /** The strings of one BTF and of its bases. */
 export class BtfStrings implements NameSource {
@@ -26,9 +26,20 @@ export class BtfStrings implements NameSource {
     return offset < this.start && this.base !== undefined ? this.base.get(offset) : this.own.get(offset - this.start);
   }
 
-  /** All names of this table, not of its bases, in which a byte comes three times in a row or more. */
-  withTriple(byte: number): string[] {
-    return this.own.withTriple(byte);
+  /** Offsets at which a name stands, the bases' first; undefined when a search through the text cannot tell. */
+  offsetsOf(name: string): readonly number[] | undefined {
+    const own = this.own.occurrences(name);
+    if (own === undefined || this.base === undefined) return own;
+    const shifted = own.map((offset) => offset + this.start);
+    const base = this.base.offsetsOf(name);
+    return base === undefined ? undefined : [...base, ...shifted];
+  }
+
+  /** Whether the text at an offset has one of some stems. */
+  hasStem(offset: number, stems: NameStems): boolean {
+    return offset < this.start && this.base !== undefined
+      ? this.base.hasStem(offset, stems)
+      : this.own.hasStem(offset - this.start, stems);
   }
 
   /** Whether the text at an offset is `name`, given as UTF-8. */

@@ -1,10 +1,11 @@
 /** BTF of the running kernel and of its modules. */
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { Btf, type BtfKind } from "../../btf/index.ts";
 import { UnsupportedError } from "../../base/index.ts";
 import { describeBtf, objectIds, openById } from "./bpf.ts";
 import type { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
+import { Mmap, syscall6, viewMemory } from "./sys.ts";
 
 const directory = "/sys/kernel/btf";
 
@@ -15,12 +16,39 @@ export function hasKernelBtf(): boolean {
   return vmlinux !== undefined || existsSync(`${directory}/vmlinux`);
 }
 
+/**
+ * The bytes of the kernel's types. Since Linux 6.16 they can be mapped: reading them takes a system call for each of some 1,500 pages,
+ * and six megabytes of memory that the kernel holds anyway. The mapping stays for the life of the process, as the types do.
+ */
+function vmlinuxBytes(): Uint8Array {
+  const path = `${directory}/vmlinux`;
+  return (machine.atLeast(6, 16) ? mapped(path) : undefined) ?? readFileSync(path);
+}
+
+/** A file mapped into memory; undefined where that cannot be done, and when calls are only pretended. */
+function mapped(path: string): Uint8Array | undefined {
+  const file = openSync(path, "r");
+  try {
+    const { size } = fstatSync(file);
+    const address = syscall6("mmap", 0, size, Mmap.PROT_READ, Mmap.MAP_PRIVATE, file, 0);
+    if (address < 0) return undefined;
+    const bytes = new Uint8Array(viewMemory(address, size));
+    return bytes[0] === 0 && bytes[1] === 0 ? undefined : bytes;
+  } catch (error) {
+    // Without koffi the types can still be read.
+    if (error instanceof UnsupportedError) return undefined;
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** BTF of the running kernel, read once. Throws UnsupportedError when it was built without. */
 export function kernelBtf(): Btf {
   if (vmlinux !== undefined) return vmlinux;
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(`${directory}/vmlinux`);
+    bytes = vmlinuxBytes();
   } catch (cause) {
     const why =
       machine.kernelOption("CONFIG_DEBUG_INFO_BTF") === "n"
