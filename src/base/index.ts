@@ -17,5 +17,6 @@ export {
 } from "./errors.ts";
 export { ByteReader, ByteWriter } from "./bytes.ts";
 export { editDistance, nearestNames } from "./suggest.ts";
+export { NameStems } from "./name-stems.ts";
 export { NameIndex } from "./name-index.ts";
 export { type NameSource, StringTable } from "./string-table.ts";

@@ -1,5 +1,5 @@
 /** BTF, read lazily: one pass finds where each type starts; everything else is decoded when asked for. */
-import { NameIndex, ParseError } from "../base/index.ts";
+import { NameIndex, type NameStems, ParseError } from "../base/index.ts";
 import { decodeType } from "./decode.ts";
 import { BTF_KIND_MAX, BTF_TYPE_WORDS, BtfInfo, BtfKind, btfKindNames, btfTrailingWords } from "./kinds.ts";
 import { alignOfType, pointerSizeOf, sizeOfType, stripTypeModifiers } from "./layout.ts";
@@ -198,6 +198,19 @@ export class Btf {
   /** Ids of all types of this name and kind, ascending: static functions and private structs of different files share names. */
   findAllByName(name: string, kind: BtfKind): number[] {
     return [...(this.base?.findAllByName(name, kind) ?? []), ...this.findAllOwn(name, kind, false)];
+  }
+
+  /** Own types of a kind, not the base's, whose names have one of some stems; ascending. One pass over the names, whatever the number of stems. */
+  findOwnByStems(stems: NameStems, kind: BtfKind): number[] {
+    const { words, starts, firstId, strings } = this;
+    const ids = this.ownIdsByKind(kind);
+    const found: number[] = [];
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i]!;
+      const name = words[starts[id - firstId]!]!;
+      if (name !== 0 && strings.hasStem(name, stems)) found.push(id);
+    }
+    return found;
   }
 
   private findAllOwn(name: string, kind: BtfKind, onlyFirst: boolean): number[] {

@@ -1,7 +1,7 @@
 /** Decides relocations: one resolver serves all programs of an object, which share candidates and answers. */
 import { UnsupportedError } from "../../base/index.ts";
 import type { Btf } from "../btf.ts";
-import { type CoreCandidate, type CoreKernel, findCandidates } from "./candidates.ts";
+import { CandidateSearch, type CoreCandidate, type CoreKernel } from "./candidates.ts";
 import { CoreError } from "./error.ts";
 import { CoreKind, coreKindPhrases, coreSubjectOf } from "./kinds.ts";
 import { type CoreRecord, type CoreSpec, matchCoreSpec, parseCoreSpec, specText, typeText } from "./spec.ts";
@@ -42,11 +42,13 @@ export class CoreResolver {
   readonly kernel: CoreKernel;
   /** By root type: those left, and whether a relocation has chosen among them. */
   private readonly candidates = new Map<number, CoreCandidate[]>();
+  private readonly search: CandidateSearch;
   private readonly results = new Map<string, CoreResult>();
 
   /** `local` is the object's BTF. */
   constructor(local: Btf, kernel: CoreKernel) {
     this.local = local;
+    this.search = new CandidateSearch(local);
     this.kernel = kernel;
   }
 
@@ -75,7 +77,7 @@ export class CoreResolver {
           "this kernel has no type information (CONFIG_DEBUG_INFO_BTF): give a file with its BTF",
         );
       }
-      known = findCandidates(this.local, record.typeId, btf, this.kernel);
+      known = this.search.find(record.typeId, btf, this.kernel);
       this.candidates.set(record.typeId, known);
     }
     return known;
@@ -96,7 +98,7 @@ export class CoreResolver {
     const bigEndian = this.kernel.btf?.bigEndian ?? false;
     const localValue = coreValueOf(local, bigEndian);
     if (record.kind === CoreKind.TYPE_ID_LOCAL) return makeResult(local, localValue, undefined, localValue);
-    if (this.local.nameOf(record.typeId) === "") {
+    if (record.typeId === 0 || this.local.nameOf(record.typeId) === "") {
       throw new CoreError("the type has no name by which the kernel's could be found");
     }
     const candidates = this.candidatesFor(record);
