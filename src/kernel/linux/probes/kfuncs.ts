@@ -12,7 +12,7 @@ import { checkPrivileges } from "../diagnose.ts";
 import { Errno, errnoName } from "../errno.ts";
 import type { OwnedFd } from "../fd.ts";
 import { hasKernelBtf, kernelBtf, moduleBtf, modulesWithBtf, openModuleBtf } from "../kernel-btf.ts";
-import { type ProbeAnswer, no, reasonOf, unknown, yes } from "./answer.ts";
+import { type ProbeAnswer, isSince, no, reasonOf, unknown, yes } from "./answer.ts";
 import { type Trial, tryLogged } from "./load.ts";
 import { typeName } from "./names.ts";
 import { type ReadyVariant, waysOf } from "./variants.ts";
@@ -146,6 +146,11 @@ function askVerifier(name: string, found: Found, types: readonly number[]): Prob
     }
   } finally {
     moduleFd?.close();
+  }
+  // Where kfuncs are unknown, every call of a kernel function is a malformed instruction.
+  if (asked === 0 && !isSince("5.13")) {
+    const evidence = `function ${name}${where} is in the kernel's BTF, and no program may call kernel functions`;
+    return no(evidence, { since: "5.13" });
   }
   if (asked === 0)
     return unknown(`function ${name}${where} is in the kernel's BTF`, "no program loads that could call it");
