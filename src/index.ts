@@ -1,4 +1,4 @@
-/** Skep's public API: compile bpftrace scripts, run them on the running kernel, read what they saw. */
+/** Skep's public API: open and load BPF objects, hold their maps, events and globals; compile bpftrace scripts and run them on the running kernel. */
 export {
   type Diagnostic,
   ParseError,
@@ -10,12 +10,106 @@ export {
   UsageError,
   VerifierError,
 } from "./base/index.ts";
-export type { AttachSpec, BpfObject, MapSpec, ProgramSpec } from "./object/index.ts";
+export type { AttachRequest, AttachSpec, BpfObject, LinkAnchor, MapSpec, ProgramSpec } from "./object/index.ts";
+export { linkObjects, readObject } from "./object/index.ts";
+export { AttachType, MapType, ProgType } from "./isa/index.ts";
 export { compileScript } from "./lang/bpftrace/compile.ts";
 export type { CompiledScript, CompileScriptOptions } from "./lang/bpftrace/compile.ts";
 export type { TraceEnvironment } from "./lang/bpftrace/environment.ts";
 export type { TracePlan } from "./lang/bpftrace/plan.ts";
 export { openLinuxKernel } from "./kernel/index.ts";
-export type { Kernel, KernelMap, KernelProgram, Link, LoadedObject, RingReader } from "./kernel/index.ts";
+export type {
+  Kernel,
+  KernelMap,
+  KernelProgram,
+  Link,
+  LoadOptions,
+  LoadedObject,
+  ProgramInfo,
+  RingReader,
+} from "./kernel/index.ts";
+export {
+  ArenaMap,
+  ArrayMap,
+  AttachedProgram,
+  BloomFilterMap,
+  CgroupArrayMap,
+  Collection,
+  CpuMap,
+  DeviceMap,
+  EventBatch,
+  EventReader,
+  IdMap,
+  LocalStorageMap,
+  LpmTrieMap,
+  MapHandle,
+  MapOfMaps,
+  PerCpuMap,
+  PerfBufferReader,
+  PerfEventArrayMap,
+  PrintkReader,
+  Program,
+  ProgramArrayMap,
+  QueueMap,
+  ReferenceMap,
+  RingBufferMap,
+  RingBufferReader,
+  SocketMap,
+  StackTraceMap,
+  StructOpsMap,
+  TypedMap,
+  UserRingBufferMap,
+  UserRingProducer,
+  XskMap,
+  bytesCodec,
+  codecFor,
+  decodeBytes,
+  decodeValue,
+  encodeValue,
+  formatValue,
+  mergeEvents,
+  open,
+  typedMap,
+} from "./runtime/index.ts";
+export type {
+  AccessOptions,
+  AnyMap,
+  AnyObject,
+  AttachOptions,
+  Attachment,
+  BuildIdFrame,
+  Codec,
+  CodecOptions,
+  CollectionOptions,
+  Decode,
+  Descriptor,
+  EditableMap,
+  EditableProgram,
+  EventDecoder,
+  EventType,
+  ExpectedNames,
+  KeyCodec,
+  LpmInput,
+  LpmPrefix,
+  MapEvents,
+  NamedEvent,
+  ObjectSpec,
+  ObjectTypes,
+  OpenOptions,
+  PerfReaderOptions,
+  PrintedLine,
+  ReaderOptions,
+  RedirectTarget,
+  RefusedPlaces,
+  Reservation,
+  SetOptions,
+  StorageKey,
+  StorageTarget,
+  TypedMapOptions,
+  UntypedMap,
+  UntypedVariables,
+  UpdateMode,
+  ValueStyle,
+} from "./runtime/index.ts";
 export { FdOutput, LinuxEnvironment, Symbolizer, TracedChild, TraceSession } from "./runtime/index.ts";
 export type { LinuxEnvironmentOptions, TraceOptions } from "./runtime/index.ts";

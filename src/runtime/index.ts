@@ -1,4 +1,4 @@
-/** What a user holds: runs of compiled scripts, values and maps as text or JSON, symbols, the machine as the front end asks about it. */
+/** What a user holds: opened objects with their maps, events and globals, runs of compiled scripts, values and maps as text or JSON, symbols, the machine as the front end asks about it. */
 export { AttachedProgram, attachProgram, LinuxAttachMachine, resolveAttachRequest } from "./attachment/index.ts";
 export type { AttachMachine, AttachOptions, RefusedPlaces } from "./attachment/index.ts";
 export { ElfBinary, globFiles, resolveBinaryPaths } from "./binary.ts";
@@ -66,3 +66,16 @@ export { decodeBytes, PerfBufferReader, PerfEventArrayMap, RingBufferMap, RingBu
 export type { EventDecoder, PerfReaderOptions } from "./readers/rings.ts";
 export { UserRingBufferMap, UserRingProducer } from "./readers/user-ring.ts";
 export type { Reservation } from "./readers/user-ring.ts";
+export { Collection } from "./collection/collection.ts";
+export type { Attachment, CollectionOptions } from "./collection/collection.ts";
+export { eventTypes, typeByCName } from "./collection/event-types.ts";
+export type { EventType, MapEvents } from "./collection/event-types.ts";
+export { open } from "./collection/open.ts";
+export type { ExpectedNames, OpenOptions } from "./collection/open.ts";
+export { printedFormats } from "./collection/printed-formats.ts";
+export type { PrintedFormats } from "./collection/printed-formats.ts";
+export { Program } from "./collection/program.ts";
+export type { EditableMap, EditableProgram, ObjectSpec } from "./collection/spec.ts";
+export type { AnyObject, ObjectTypes, UntypedMap, UntypedVariables } from "./collection/types.ts";
+export { PrintkReader } from "./printk.ts";
+export type { PrintedLine } from "./printk.ts";

@@ -4,8 +4,9 @@ import { MapType } from "../../src/isa/index.ts";
 import type { BpfObject } from "../../src/object/index.ts";
 import { Collection, type Attachment } from "../../src/runtime/collection/collection.ts";
 import { open } from "../../src/runtime/collection/open.ts";
+import type { Program } from "../../src/runtime/collection/program.ts";
 import { RingBufferMap } from "../../src/runtime/readers/rings.ts";
-import { ArrayMap, TypedMap } from "../../src/runtime/maps/typed-map.ts";
+import { ArrayMap, type TypedMap } from "../../src/runtime/maps/typed-map.ts";
 import { compileProgram } from "../support/clang.ts";
 import { describeWith } from "../support/needs.ts";
 import { openResources } from "../../src/kernel/linux/resources.ts";
@@ -13,7 +14,7 @@ import { guardLeaks } from "../leaks.ts";
 
 /** What `skep gen types` says of test/programs/api.bpf.c, as far as it is used here. */
 interface Api {
-  programs: Record<"on_getppid" | "on_exit" | "never", import("../../src/runtime/collection/program.ts").Program>;
+  programs: Record<"on_getppid" | "on_exit" | "never", Program>;
   maps: {
     events: RingBufferMap<{
       pid: number;

@@ -32,7 +32,7 @@ const BASE64_LINE = 112;
  */
 export function generateTypes(object: BpfObject, options: GenerateTypesOptions = {}): string {
   const btf = object.btf === undefined ? undefined : Btf.parse(object.btf);
-  const names = new UniqueNames(["Collection", "OpenOptions", "Program"]);
+  const names = new UniqueNames();
   const root = names.take(pascalCase(object.name ?? "object"), `${pascalCase(object.name ?? "object")}Object`);
   const imports = new Set<string>(["Program"]);
   const writer = btf === undefined ? undefined : new TypeWriter(btf, names, options.declarations === true);
@@ -128,13 +128,14 @@ function mapLines(
       return name;
     },
   });
-  return [`    /** ${kind}, ${sizeText(map)}${said}. */`, `    ${propertyKey(map.name)}: ${text};`];
+  return [`    /** ${kind}${sizeText(map)}${said}. */`, `    ${propertyKey(map.name)}: ${text};`];
 }
 
 function sizeText(map: MapSpec): string {
-  return map.type === MapType.RINGBUF || map.type === MapType.USER_RINGBUF
-    ? `${map.maxEntries} bytes`
-    : `${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
+  if (map.type === MapType.RINGBUF || map.type === MapType.USER_RINGBUF) return `, ${map.maxEntries} bytes`;
+  // Perf buffers have one for each CPU, storage as many as there are things to store at.
+  if (map.maxEntries === 0) return "";
+  return `, ${map.maxEntries} ${map.maxEntries === 1 ? "entry" : "entries"}`;
 }
 
 function globalLines(object: BpfObject, reference: (typeId: number | undefined, indent: string) => string): string[] {

@@ -1,5 +1,6 @@
 /** BTF types as TypeScript, as values of them are read (see `Codec` in runtime). */
 import { type Btf, type BtfComposite, type BtfEnum, type BtfInt, BtfIntEncoding, BtfKind } from "../../btf/index.ts";
+import { isByteType, isCharType } from "../../runtime/values/codec-for.ts";
 import { commentText, pascalCase, propertyKey, type UniqueNames } from "./identifiers.ts";
 
 /** Anonymous structs deeper in one another than this only damaged data has. */
@@ -41,10 +42,8 @@ export class TypeWriter {
         return this.once(type.id, name, (own) => this.enumText(type, own));
       }
       case BtfKind.ARRAY: {
-        const element = btf.typeById(btf.stripModifiers(type.elementTypeId));
-        if (element.kind === BtfKind.INT && element.size === 1 && !(element.encoding & BtfIntEncoding.BOOL)) {
-          return isChar(element) ? "string" : "Uint8Array";
-        }
+        if (isCharType(btf, type.elementTypeId)) return "string";
+        if (isByteType(btf, type.elementTypeId)) return "Uint8Array";
         const text = this.reference(type.elementTypeId, indent, depth + 1);
         return `${text}[]`;
       }
@@ -142,13 +141,13 @@ export class TypeWriter {
     if (this.typesOnly) {
       const values = [...new Set(type.values.map(({ value }) => value))];
       const named = type.values.map((value) => `${commentText(value.name)} = ${value.value}`);
+      const union = [...values.map(literal), `(${base} & {})`];
+      const line = `export type ${name} = ${union.join(" | ")};`;
       return [
         "/**",
         ` * ${this.cName(type)}: ${wrapComment(named, 110)}. Flags may be combined.`,
         " */",
-        `export type ${name} =`,
-        ...values.map((value) => `  | ${literal(value)}`),
-        `  | (${base} & {});`,
+        line.length <= 120 ? line : `export type ${name} =\n${union.map((text) => `  | ${text}`).join("\n")};`,
       ].join("\n");
     }
     const seen = new Set<string>();
@@ -166,11 +165,6 @@ export class TypeWriter {
       `export type ${name} = (typeof ${name})[keyof typeof ${name}] | (${base} & {});`,
     ].join("\n");
   }
-}
-
-/** An array of these is a string: C's `char`, whichever sign the compiler gave it. */
-function isChar(type: BtfInt): boolean {
-  return type.name === "char" || (type.encoding & BtfIntEncoding.CHAR) !== 0;
 }
 
 function intType(type: BtfInt): string {
