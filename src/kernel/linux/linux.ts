@@ -19,6 +19,8 @@ import { loadNative } from "./sys.ts";
 export interface LinuxKernelOptions {
   /** Asked when a kernel function cannot be probed: a sentence such as `tracepoint syscalls:sys_enter_openat is near`. */
   readonly alternative?: AlternativeHint;
+  /** This process has no privileges of its own: each load names a bpffs whose token gives them (`tokenPath`). They are not checked then. */
+  readonly delegated?: boolean;
 }
 
 /** The kernel that this process runs on. Holds nothing itself: links, objects and readers are closed by whoever made them. */
@@ -87,7 +89,7 @@ export class LinuxKernel implements Kernel {
  * process may not trace, with what it lacks and the mend.
  */
 export function openLinuxKernel(options: LinuxKernelOptions = {}): LinuxKernel {
-  requirePrivileges();
+  if (options.delegated !== true) requirePrivileges();
   loadNative();
   return new LinuxKernel(options);
 }
