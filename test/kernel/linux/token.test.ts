@@ -24,7 +24,7 @@ const why =
   (machine.atLeast(6, 9) ? undefined : "BPF tokens need Linux 6.9");
 
 describeUnless(delegated === undefined ? why : "runs outside of it", "a user namespace", () => {
-  test("loads with what it was delegated", () => {
+  test("loads with what it was delegated", { timeout: 300_000 }, () => {
     const directory = mkdtempSync(join(tmpdir(), "skep-token-"));
     try {
       const helper = join(directory, "token");
