@@ -16,9 +16,9 @@ export interface CoreObject {
 }
 
 /**
- * BTF with which the relocations of some objects come to the same as with the kernel's: of structs only the members that are accessed, of
- * what pointers point to nothing. Ids differ, so that relocations to type ids of the kernel cannot be served. In the kernel's byte order.
- * Throws {@link CoreError} for relocations that cannot be decided.
+ * BTF with which the relocations of some objects come to the same as with the kernel's, those of one object resolved together: of structs
+ * only the members that are accessed, of what pointers point to nothing. Ids differ, so that relocations to type ids of the kernel cannot
+ * be served. In the kernel's byte order. Throws {@link CoreError} for relocations that cannot be decided.
  */
 export function minimalBtf(kernel: Btf, objects: readonly CoreObject[]): Uint8Array {
   const used = new UsedTypes(kernel);
