@@ -1,5 +1,8 @@
 /** Objects that clang made, loaded into the running kernel: what they ask of it, and what they get. */
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { Btf } from "../../../src/btf/index.ts";
 import { MapType } from "../../../src/isa/index.ts";
@@ -386,6 +389,52 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
       ["unsaid", "program unsaid (section fentry): nothing says what it attaches to"],
     ])("that are not there: %s", (name, message) => {
       expect(() => kernel.load(only(read("load-targets"), name))).toThrow(message);
+    });
+  });
+
+  describeWith(["bpftool"], "beside libbpf, by bpftool", () => {
+    const directory = `/sys/fs/bpf/skep-beside-${process.pid}`;
+    afterAll(() => rmSync(directory, { recursive: true, force: true }));
+    const bpftool = (...args: readonly string[]): string =>
+      execFileSync("bpftool", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+
+    /** What the kernel made of a program, without the numbers of this load. */
+    const translated = (...program: readonly string[]): string =>
+      bpftool("prog", "dump", "xlated", ...program)
+        .replaceAll(/map\[id:\d+\]/g, "map")
+        .replaceAll(/0x[0-9a-f]{9,}/g, "address");
+
+    test.each([
+      ["load-maps", ["run", "tail", "jump"]],
+      ["load-externs", ["ask"]],
+    ] as const)("%s: the same instructions", (name, programs) => {
+      const bytes = compileProgram(name, "-DONLY_MANDATORY");
+      const scratch = mkdtempSync(join(tmpdir(), "skep-beside-"));
+      try {
+        const file = join(scratch, "object.o");
+        writeFileSync(file, bytes);
+        mkdirSync(directory);
+        using loaded = kernel.load(readObject(bytes), { pinPath: `${directory}/ours` });
+        bpftool("prog", "loadall", file, `${directory}/libbpf`);
+        for (const program of programs) {
+          const ours = translated("id", String(loaded.program(program).info().id));
+          expect(ours, program).toBe(translated("pinned", `${directory}/libbpf/${program}`));
+        }
+      } finally {
+        rmSync(scratch, { recursive: true });
+        rmSync(directory, { recursive: true, force: true });
+        rmSync("/sys/fs/bpf/load_pinned", { force: true });
+      }
+    });
+
+    test("it shows our variables by their names", () => {
+      using loaded = kernel.load(read("load-maps"), { pinPath: `${directory}-named` });
+      loaded.program("run").testRun();
+      const dump = (name: string): unknown =>
+        JSON.parse(bpftool("-j", "map", "dump", "id", String(describeMap(loaded.map(name).fd.value).id)));
+      expect(dump(".rodata")).toMatchObject([{ formatted: { value: { ".rodata": [{ limit: 10 }] } } }]);
+      expect(dump(".data")).toMatchObject([{ formatted: { value: { ".data": [{ counter: 5 }, { hidden: 4 }] } } }]);
+      rmSync(`${directory}-named`, { recursive: true });
     });
   });
 });
