@@ -7,8 +7,11 @@ const REPORT = "This is a defect of skep, not of the script: please report it wi
 /** Lines of the verifier's log that are worth showing: the end, where the verdict is. */
 const LOG_LINES = 15;
 
-/** Text of an error and the exit status that it asks for. Unexpected errors keep their stack. */
-export function describeFailure(error: unknown, colour: boolean): { text: string; status: number } {
+/**
+ * Text of an error and the exit status that it asks for. Unexpected errors keep their stack. `compiled`: programs are of our own making, so
+ * that the verifier's refusal is our defect.
+ */
+export function describeFailure(error: unknown, colour: boolean, compiled = true): { text: string; status: number } {
   const red = (text: string): string => (colour ? `\u001b[31m${text}\u001b[0m` : text);
   if (error instanceof ScriptError) {
     return { text: colour ? colourDiagnostics(error.message) : error.message, status: error.exitStatus };
@@ -20,10 +23,11 @@ export function describeFailure(error: unknown, colour: boolean): { text: string
     return {
       text: [
         red(`ERROR: the kernel's verifier refused program ${error.program}: ${verdict(error)}`),
-        ...sourcePlace(error),
+        // The message may say where already.
+        ...(/\(at .+:\d+/.test(verdict(error)) ? [] : sourcePlace(error)),
         "The end of its log:",
         ...lines.slice(-LOG_LINES).map((line) => `  ${line}`),
-        REPORT,
+        ...(compiled ? [REPORT] : []),
       ].join("\n"),
       status: 1,
     };

@@ -27,7 +27,7 @@ export async function main(words: readonly string[]): Promise<number> {
   try {
     return await run(words);
   } catch (error) {
-    const { text, status } = describeFailure(error, process.stderr.isTTY && !process.env.NO_COLOR);
+    const { text, status } = describeFailure(error, process.stderr.isTTY && !process.env.NO_COLOR, words[0] !== "run");
     if (text !== "") writeError(`${text}\n`);
     return status;
   }

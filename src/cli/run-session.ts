@@ -1,7 +1,7 @@
 /** A loaded object while `skep run` watches it: records and printed lines as they come, maps at the end. */
 import { UnsupportedError } from "../base/index.ts";
 import { Btf } from "../btf/index.ts";
-import { MapType } from "../isa/index.ts";
+import { AttachType, MapType } from "../isa/index.ts";
 import type { Kernel } from "../kernel/index.ts";
 import { LinuxLink } from "../kernel/linux/index.ts";
 import type { Attachment, Collection } from "../runtime/collection/collection.ts";
@@ -147,7 +147,7 @@ export class RunSession {
     const stopSignals = this.catchSignals();
     try {
       await this.printIterators(attached);
-      const isOnlyIterators = attached.length > 0 && attached.every(isIterator);
+      const isOnlyIterators = attached.length > 0 && attached.every((one) => this.isIterator(one));
       if (!dryRun && !isOnlyIterators) await this.watch();
       await this.collection.detach(attached);
       for (let turn = 0; turn < FINAL_TURNS; turn++) {
@@ -245,9 +245,13 @@ export class RunSession {
     }
   }
 
+  private isIterator(one: Attachment): boolean {
+    return "program" in one && this.collection.program(one.program).spec.expectedAttachType === AttachType.TRACE_ITER;
+  }
+
   private async printIterators(attached: readonly Attachment[]): Promise<void> {
     for (const one of attached) {
-      if (!isIterator(one)) continue;
+      if (!this.isIterator(one)) continue;
       for (const link of "links" in one ? one.links : [one]) {
         if (!(link instanceof LinuxLink)) continue;
         const bytes = link.readIterator();
@@ -299,8 +303,3 @@ export class RunSession {
 
 /** Why a map has no types of records when nothing writes to it. */
 const NO_WRITER = "no program writes to it";
-
-function isIterator(attachment: Attachment): boolean {
-  const links = "links" in attachment ? attachment.links : [attachment];
-  return links.every((link) => link.spec.kind === "iterator");
-}

@@ -53,6 +53,9 @@ const cases: [words: string[], candidates: string][] = [
   [["skep", "trace", "-e", "'BEGIN { strf"], "BEGIN { strftime("],
   [["skep", "build", "--emit", "o"], "object"],
   [["skep", "completion", "z"], "zsh"],
+  [["skep", "run", "--dura"], "--duration"],
+  [["skep", "gen", "vml"], "vmlinux"],
+  [["skep", "gen", "types", "--emb"], "--embed"],
 ];
 
 describeUnless(missing("linux", "root", "tracefs"), "bash", () => {

@@ -1,0 +1,240 @@
+/** `skep run`: an object file loaded, attached and watched, in a process of its own. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { patternOf } from "../../src/runtime/collection/printed-formats.ts";
+import { objectIds } from "../../src/kernel/linux/index.ts";
+import { compileProgram } from "../support/clang.ts";
+import { describeWith } from "../support/needs.ts";
+import { bundleCli, type Finished, run, type Running, start } from "./support.ts";
+
+let entry: string;
+let directory: string;
+let object: string;
+
+beforeAll(async () => {
+  entry = await bundleCli();
+  directory = mkdtempSync(join(tmpdir(), "skep-run-"));
+  object = join(directory, "api.bpf.o");
+}, 60_000);
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const skep = (...args: string[]): Promise<Finished> => run(process.execPath, [entry, "run", ...args]);
+const started = (...args: string[]): Running => start(process.execPath, [entry, "run", ...args]);
+
+/** Runs until attached, calls getppid(2) so often in this process, and ends it by Ctrl-C. */
+async function during(args: readonly string[], times: number, signal: NodeJS.Signals = "SIGINT"): Promise<Finished> {
+  const running = started(...args);
+  await running.wrote("Attached ");
+  for (let i = 0; i < times; i++) void process.ppid;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  running.child.kill(signal);
+  return running.finished;
+}
+
+/** Links of the kernel now. */
+const links = (): number => [...objectIds("link")].length;
+
+test.each<[format: string, line: string, matches: boolean]>([
+  ["pid %d\n", "pid 5", true],
+  ["pid %d", "pid", false],
+  ["%s: %08llx 100%%", "bash: 000000ff 100%", true],
+  ["(%d)", "[5]", false],
+  ["%pI4 -> %-16s|", "1.2.3.4 -> x|", true],
+])("lines of %j: %j is one: %s", (format, line, matches) => expect(patternOf(format).test(line)).toBe(matches));
+
+describeWith(["linux", "root", "bpf", "tracefs", "clang"], "skep run", () => {
+  beforeAll(() => writeFileSync(object, compileProgram("api")));
+  const mine = ["--set", `targ_pid=${process.pid}`];
+
+  test("records, printed lines, maps at the end", async () => {
+    const before = links();
+    const { stdout, stderr, status } = await during([object, ...mine, "--set", "verbose=true", "-s", "min_us=0x10"], 3);
+    expect(status).toBe(0);
+    expect(stderr).toBe(
+      "events: records are taken for struct event: the only struct of 80 bytes\n" +
+        'program never is loaded and not attached: its section socket does not say where it goes; give a socket: { kind: "socket", fd: 3 }\n' +
+        "Attached 2 programs\n",
+    );
+    const lines = stdout.split("\n");
+    expect(lines.filter((line) => line === `skep: getppid of ${process.pid}`)).toHaveLength(3);
+    const events = lines.filter((line) => line.startsWith("events { "));
+    expect(events).toHaveLength(3);
+    expect(events[0]).toContain(`.pid = ${process.pid}, .state = STATE_BUSY, .comm = "`);
+    expect(stdout).toMatch(/\npoints: empty\n\ncounts: 1 entry \(and 3 of zeros\)\n {2}\[1\] = 3\n$/);
+    expect(links()).toBe(before);
+  });
+
+  test("JSON, an object a line", async () => {
+    const { stdout, status } = await during([object, ...mine, "--json", "--set", "verbose=true"], 2);
+    expect(status).toBe(0);
+    const objects = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const events = objects.filter(({ type }) => type === "event");
+    expect(events).toHaveLength(2);
+    expect(events[0]).toMatchObject({
+      map: "events",
+      name: "struct event",
+      data: { pid: process.pid, state: "STATE_BUSY", at: { x: 1, y: 2 }, ok: true },
+    });
+    expect(objects.filter(({ type }) => type === "printk")[1]).toMatchObject({
+      text: `skep: getppid of ${process.pid}`,
+      pid: process.pid,
+    });
+    expect(objects.filter(({ type }) => type === "map")).toMatchObject([
+      { map: "hits" },
+      { map: "points", data: [] },
+      {
+        map: "counts",
+        data: [
+          { key: 0, value: 0 },
+          { key: 1, value: 2 },
+          { key: 2, value: 0 },
+          { key: 3, value: 0 },
+        ],
+      },
+    ]);
+  });
+
+  test("variables of every kind, and the room of maps", async () => {
+    const set = ["prefix=other", 'origin={"x":7,"y":-8}', "table=[1,2]", "last_state=STATE_IDLE", "rodata.verbose=1"];
+    const args = [object, ...mine, ...set.flatMap((text) => ["--set", text]), "--max-entries", "points=7"];
+    const { stdout } = await during(args, 1);
+    expect(stdout).toContain(`other: getppid of ${process.pid}\n`);
+    expect(stdout).toContain(".state = STATE_IDLE,");
+    expect(stdout).toContain(".at = { .x = 7, .y = -8 }");
+  });
+
+  test("only some programs, without maps, for a time, into a file", async () => {
+    const file = join(directory, "out.txt");
+    const begun = performance.now();
+    const { stdout, stderr, status } = await skep(object, "--only", "on_exit", "--no-maps", "-d", "0.2", "-o", file);
+    expect(performance.now() - begun).toBeGreaterThan(200);
+    expect([stdout, readFileSync(file, "utf8"), status]).toEqual(["", "", 0]);
+    expect(stderr).toMatch(/^Attached 1 program$/m);
+  });
+
+  test("what is loaded, told on request", async () => {
+    const { stderr, status } = await skep(object, "-v", "--dry-run");
+    expect(stderr).toMatch(/^program never: id \d+, socket_filter, 2 instructions, \d+ bytes of machine code/m);
+    expect(status).toBe(0);
+  });
+
+  test("loaded without being attached", async () => {
+    const { stderr, stdout, status } = await skep(object, "--no-attach", "-q", "-d", "0.05");
+    expect([stderr, status]).toEqual(["", 0]);
+    expect(stdout).toContain("counts: 4 entries of zeros");
+  });
+
+  test("types of records that the user knows better", async () => {
+    const { stdout, stderr } = await during([object, ...mine, "--event", "events=struct point"], 1);
+    expect(stderr).not.toContain("are taken for");
+    expect(stdout).toMatch(/^events \{ \.x = -?\d+, \.y = -?\d+ \}$/m);
+  });
+
+  test("kernel types of a file", async () => {
+    const { stderr, status } = await skep(object, "--btf", "/sys/kernel/btf/vmlinux", "--dry-run", "-q");
+    expect([stderr, status]).toEqual(["", 0]);
+  });
+
+  test("an iterator is printed, and that was it", async () => {
+    const file = join(directory, "iter.o");
+    writeFileSync(file, compileProgram("iter"));
+    const { stdout, status } = await skep(file, "-q");
+    expect(stdout).toMatch(new RegExp(`^${process.pid} `, "m"));
+    expect(status).toBe(0);
+  });
+
+  test("perf buffers, and records that nothing describes", async () => {
+    const file = join(directory, "perf.o");
+    writeFileSync(file, compileProgram("perf"));
+    const { stdout, stderr } = await during([file, ...mine], 2);
+    expect(stderr).toMatch(
+      /^plain: records are shown as bytes: no struct has the 12 bytes written at perf\.bpf\.c:\d+ \(--event plain=/m,
+    );
+    expect(stdout).toMatch(/^plain 12 bytes: 01 00 00 00 02 00 00 00 61 62 63 00 .*\|........abc.*\|$/m);
+    expect(stdout.match(/^typed \{ \.a = 1, \.b = 2 \}$/gm)).toHaveLength(2);
+  });
+
+  test("a reader that leaves is no error", () => {
+    const { stdout, stderr, status } = spawnSync(
+      "bash",
+      ["-c", `"${process.execPath}" "${entry}" run "${object}" -q -d 0.3 | head -c 5; echo "\${PIPESTATUS[0]}"`],
+      { encoding: "utf8" },
+    );
+    expect([stdout.slice(5), stderr, status]).toEqual(["0\n", "", 0]);
+  });
+
+  test("a killed run leaves nothing", async () => {
+    const before = links();
+    const { signal } = await during([object, ...mine], 1, "SIGKILL");
+    expect(signal).toBe("SIGKILL");
+    // The kernel frees in the background.
+    for (let i = 0; i < 40 && links() > before; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(links()).toBe(before);
+  });
+
+  test("what is pinned stays", async () => {
+    const pins = `/sys/fs/bpf/skep-run-${process.pid}`;
+    try {
+      const { stderr, status } = await skep(object, "--pin", pins, "--dry-run");
+      expect(status).toBe(0);
+      expect(stderr).toMatch(/^Pinned \d+ objects below/m);
+      expect(readdirSync(join(pins, "programs")).toSorted()).toEqual(["never", "on_exit", "on_getppid"]);
+      expect(readdirSync(join(pins, "maps"))).toContain("counts");
+      expect(readdirSync(join(pins, "links"))).toContain("on_exit");
+    } finally {
+      rmSync(pins, { recursive: true, force: true });
+    }
+    expect(existsSync(pins)).toBe(false);
+  });
+
+  test.each<[args: string[], error: RegExp, status: number]>([
+    [["--set", "min_uss=1"], /--set min_uss=1: the object has no such variable \(did you mean min_us\?\)/, 2],
+    [["--set", "min_us"], /NAME=VALUE is wanted/, 2],
+    [["--set", "min_us=many"], /a whole number is wanted/, 2],
+    [["--set", "min_us=-1"], /min_us/, 2],
+    [["--set", "verbose=maybe"], /true or false is wanted/, 2],
+    [["--set", "table={"], /JSON is wanted/, 2],
+    [["--set", "last_state=STATE_BUSSY"], /STATE_BUSY/, 2],
+    [["--only", "on_getpid"], /--only on_getpid: the object has no such program \(did you mean on_getppid\?\)/, 2],
+    [["--only", "never"], /nothing to attach\nprogram never is loaded and not attached/, 2],
+    [["--event", "events"], /MAP=TYPE is wanted/, 2],
+    [["--event", "points=struct point"], /points: is no ring buffer or perf buffer/, 2],
+    [["--event", "events=struct pont"], /the object has no type struct pont \(did you mean point\?\)/, 2],
+    [["--max-entries", "point=1"], /did you mean points/, 2],
+    [["--max-entries", "points=0"], /N from 1/, 2],
+    [["--duration", "soon"], /seconds are wanted/, 2],
+    [["-p", "0"], /not a process id/, 2],
+    [["--btf", "/nonexistent"], /\/nonexistent: no such file/, 2],
+    [["--pin", "/tmp/skep-no-bpffs", "--dry-run"], /bpffs|bpf file system/, 3],
+    [["--dry-runn"], /unknown option --dry-runn \(did you mean --dry-run\?\)/, 2],
+  ])("%j is refused", async (args, error, status) => {
+    const finished = await skep(object, ...args);
+    expect(finished.stderr).toMatch(error);
+    expect([finished.status, finished.stdout]).toEqual([status, ""]);
+  });
+
+  test("a program that the verifier refuses is shown with its C line", async () => {
+    const file = join(directory, "refused.o");
+    writeFileSync(file, compileProgram("refused"));
+    const { stderr, status } = await skep(file);
+    expect(stderr).toContain("refused.bpf.c:");
+    expect(stderr).not.toContain("defect of skep");
+    expect(status).toBe(1);
+  });
+
+  test("a user without rights is told so", async () => {
+    const setpriv = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+    const copy = join(directory, "nobody");
+    spawnSync("chmod", ["a+rx", directory]);
+    writeFileSync(copy, "");
+    const { stderr, status } = await run("setpriv", [...setpriv, process.execPath, entry, "run", object]);
+    expect(stderr).toMatch(/ERROR: .*(root|CAP_|sudo)/);
+    expect(status).toBe(3);
+  });
+});
