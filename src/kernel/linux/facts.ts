@@ -1,6 +1,6 @@
 /** The running kernel as objects see it. */
 import { SkepError, UnsupportedError } from "../../base/index.ts";
-import type { Btf } from "../../btf/index.ts";
+import { type Btf, BtfKind } from "../../btf/index.ts";
 import type { KernelFacts, ModuleBtf } from "../../object/index.ts";
 import { probeFeature, versionHas } from "./features.ts";
 import { hasKernelBtf, kernelBtf, moduleBtf, modulesWithBtf } from "./kernel-btf.ts";
@@ -52,7 +52,10 @@ export class LinuxFacts implements KernelFacts {
 
   get hasSyscallWrapper(): boolean {
     const prefix = wrapperPrefixes[process.arch];
-    return prefix !== undefined && this.places(`${prefix}bpf`).length > 0;
+    if (prefix === undefined) return false;
+    // Types know it in a few milliseconds; the list of symbols takes the kernel much longer to print.
+    const typed = this.btf?.findByName(`${prefix}bpf`, BtfKind.FUNC) !== undefined;
+    return typed || this.places(`${prefix}bpf`).length > 0;
   }
 
   symbolAddress(name: string): bigint | undefined {

@@ -196,7 +196,7 @@ class Loader {
         expectedAttachType: structOps?.memberIndex,
         tokenFd: this.token?.value,
         explain: (text) => explainLog(text, { object, spec, failures: resolved?.failures.get(spec.name) ?? [] }),
-        ...(this.btf?.fd === undefined ? {} : { btfFd: this.btf.fd.value }),
+        ...(this.btf?.fd === undefined || this.btf.hasNoFunctions === true ? {} : { btfFd: this.btf.fd.value }),
         ...(options.log === undefined ? {} : { logLevel: options.log.level }),
       });
       this.programs.set(spec.name, new LinuxProgram(spec, fd));

@@ -4,6 +4,7 @@ import { UnsupportedError, nearestNames } from "../../base/index.ts";
 import { PseudoCall, PseudoImm64 } from "../../isa/index.ts";
 import type { BpfObject, ProgramSpec, Relocation, ResolvedSymbol } from "../../object/index.ts";
 import type { OwnedFd } from "./fd.ts";
+import { machine } from "./machine.ts";
 import { findKernelType, hasKernelBtf, kernelBtf, openModuleBtf } from "./kernel-btf.ts";
 
 /** First byte of ld_imm64 (`BPF_LD | BPF_DW | BPF_IMM`), and of a call (`BPF_JMP | BPF_CALL`). */
@@ -21,6 +22,14 @@ export const Poison = {
   /** Plus the index of an extern that the kernel lacks. */
   KFUNC: 2_002_000_000,
 } as const;
+
+/** `bpf_probe_read_user`, `_kernel`, `_user_str`, `_kernel_str`, and what does their work on old kernels. */
+const oldHelpers: ReadonlyMap<number, number> = new Map([
+  [112, 4],
+  [113, 4],
+  [114, 45],
+  [115, 45],
+]);
 
 /** Code that is ready to load. */
 export interface RelocatedCode {
@@ -76,6 +85,7 @@ class Relocator {
         else if (relocation.kind === "ksym") this.symbol(at, relocation.name);
         else this.map(at, relocation);
       }
+      if (!machine.atLeast(5, 5)) this.useOldHelpers();
     } catch (error) {
       for (const { fd } of this.modules.values()) fd.close();
       throw error;
@@ -143,6 +153,16 @@ class Relocator {
     this.code[at + 1] = 0;
     this.view.setInt16(at + 2, 0, true);
     this.view.setInt32(at + 4, number, true);
+  }
+
+  /** Before 5.5 one helper read both kernel and user memory (`bpf_object__sanitize_prog` of libbpf). */
+  private useOldHelpers(): void {
+    for (let at = 0; at < this.code.length; at += 8) {
+      // The second half of an ld_imm64 has no opcode.
+      if (this.code[at] !== CALL || this.code[at + 1]! >> 4 !== PseudoCall.HELPER) continue;
+      const old = oldHelpers.get(this.view.getInt32(at + 4, true));
+      if (old !== undefined) this.view.setInt32(at + 4, old, true);
+    }
   }
 
   private module(name: string): { readonly fd: OwnedFd; readonly number: number } {
