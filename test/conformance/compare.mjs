@@ -19,6 +19,7 @@ what the kernel was handed. Ends with 1 when a difference has no reason in reaso
   -d, --dist DIR       built Skep (default: dist)
   -k, --keep           use results of the referee that are there
       --again          use all results that are there: reasons are looked for anew
+      --kernel NAME    this kernel, or one of the test VM, such as vm-6.1, as vm.mjs has stored it; may be repeated
   -a, --all            print every difference, those with a reason too
   -o, --output FILE    write the table as Markdown
       --objects DIR    objects of this directory instead of a corpus
@@ -35,6 +36,7 @@ const { values: options, positionals } = parseArgs({
     referee: { type: "string", short: "r", default: "new" },
     dist: { type: "string", short: "d", default: join(here, "../../dist") },
     keep: { type: "boolean", short: "k", default: false },
+    kernel: { type: "string", multiple: true, default: [release()] },
     again: { type: "boolean", default: false },
     all: { type: "boolean", short: "a", default: false },
     output: { type: "string", short: "o" },
@@ -52,37 +54,37 @@ const { values: options, positionals } = parseArgs({
  * @typedef {import("./differences.mjs").Difference} Difference
  */
 
-/** @param {string} corpus @param {string} side */
-function resultsDirectory(corpus, side) {
-  const directory = join(cacheDirectory(), "results", release(), side, corpus);
+/** @param {string} kernel @param {string} corpus @param {string} side */
+function resultsDirectory(kernel, corpus, side) {
+  const directory = join(cacheDirectory(), "results", kernel, side, corpus);
   mkdirSync(directory, { recursive: true });
   return directory;
 }
 
-/** @param {string} corpus @param {string} path @returns {Promise<{ ours: ObjectResult, theirs: ObjectResult }>} */
-async function compareObject(corpus, path) {
+/** @param {string} kernel @param {string} corpus @param {string} path @returns {Promise<{ ours: ObjectResult, theirs: ObjectResult }>} */
+async function compareObject(kernel, corpus, path) {
   const name = basename(path).replace(/\.o$/, "");
   const flags = options["no-attach"] ? ["--no-attach"] : [];
-  const their = join(resultsDirectory(corpus, options.referee), `${name}.jsonl`);
-  const our = join(resultsDirectory(corpus, "skep"), `${name}.jsonl`);
+  const their = join(resultsDirectory(kernel, corpus, options.referee), `${name}.jsonl`);
+  const our = join(resultsDirectory(kernel, corpus, "skep"), `${name}.jsonl`);
+  const isStored = options.again || kernel !== release();
   const theirEnd =
-    (options.keep || options.again) && existsSync(their)
+    isStored || (options.keep && existsSync(their))
       ? ""
       : await observe([refereePath(options.referee), ...flags, path], their);
-  const ourEnd =
-    options.keep && process.env["SKEP_KEEP_OURS"]
-      ? ""
-      : await observe([process.execPath, join(here, "ours.mjs"), ...flags, "--dist", options.dist, path], our);
+  const ourEnd = isStored
+    ? ""
+    : await observe([process.execPath, join(here, "ours.mjs"), ...flags, "--dist", options.dist, path], our);
   return { ours: readRecord(our, ourEnd), theirs: readRecord(their, theirEnd) };
 }
 
 /**
- * @typedef {{ corpus: string, object: string, program: string, difference: Difference, reason: string | undefined, why: string }} Row
+ * @typedef {{ kernel: string, corpus: string, object: string, program: string, difference: Difference, reason: string | undefined, why: string }} Row
  * @typedef {{ objects: number, programs: number, theirs: number, ours: number, theirAttached: number, ourAttached: number, same: number }} Figures
  */
 
-/** @param {string} corpus @returns {Promise<{ figures: Figures, rows: Row[] }>} */
-async function compareCorpus(corpus) {
+/** @param {string} kernel @param {string} corpus @returns {Promise<{ figures: Figures, rows: Row[] }>} */
+async function compareCorpus(kernel, corpus) {
   const directory = options.objects ?? join(cacheDirectory(), "objects", corpus);
   const names = existsSync(directory) ? readdirSync(directory).filter((name) => name.endsWith(".bpf.o")) : [];
   if (names.length === 0) throw new Error(`${directory}: no objects; run node test/conformance/build.mjs`);
@@ -95,7 +97,7 @@ async function compareCorpus(corpus) {
   const rows = [];
   const one = async (/** @type {string} */ path) => {
     const object = basename(path);
-    const { ours, theirs } = await compareObject(corpus, path);
+    const { ours, theirs } = await compareObject(kernel, corpus, path);
     figures.objects++;
     /** @param {string} program @param {Difference} difference @param {string} why @param {string} [section] */
     const row = (program, difference, why, section = "") => {
@@ -107,9 +109,9 @@ async function compareCorpus(corpus) {
           (!entry.section || entry.section.test(section)) &&
           (!entry.program || entry.program.test(program)) &&
           (!entry.why || entry.why.test(why)) &&
-          (!entry.kernel || entry.kernel.test(release())),
+          (!entry.kernel || entry.kernel.test(kernel)),
       )?.reason;
-      rows.push({ corpus, object, program, difference, reason, why });
+      rows.push({ kernel, corpus, object, program, difference, reason, why });
     };
     for (const [side, result] of /** @type {const} */ ([
       ["Skep", ours],
@@ -178,55 +180,66 @@ async function main() {
   const page = [];
   let unexplained = 0;
   for (const corpus of options.objects === undefined ? options.corpus : [basename(options.objects)]) {
-    const { figures, rows } = await compareCorpus(corpus);
-    if (options.json) {
-      console.log(JSON.stringify({ corpus, figures, rows }));
-      continue;
-    }
     /** @type {Map<string, Row[]>} */
     const explained = new Map();
-    for (const row of rows) if (row.reason) explained.set(row.reason, [...(explained.get(row.reason) ?? []), row]);
-    const open = rows.filter(({ reason }) => reason === undefined);
-    unexplained += open.length;
-    const table = [
-      `| ${corpus} | libbpf | Skep |`,
-      "|---|--:|--:|",
-      `| programs | ${figures.programs} | ${figures.programs} |`,
-      `| load | ${figures.theirs} | ${figures.ours} |`,
-      `| attach | ${figures.theirAttached} | ${figures.ourAttached} |`,
-      "",
-      `${figures.objects} objects; ${figures.same} programs without any difference in verdict, instructions, arguments of the load,`,
-      `maps and their contents, and calls that attach.`,
-    ];
-    console.log(table.join("\n"));
-    for (const row of options.all ? rows : open) {
-      const { what, ours, theirs } = row.difference;
-      console.log(
-        `${row.object} ${row.program}: ${what}: Skep ${ours}, libbpf ${theirs}${row.reason ? ` [${row.reason}]` : ""} (${row.why})`,
+    page.push(`## ${corpus}`, "");
+    page.push("| Linux | programs | libbpf loads | Skep loads | libbpf attaches | Skep attaches | no difference |");
+    page.push("|---|--:|--:|--:|--:|--:|--:|");
+    for (const kernel of options.kernel) {
+      const { figures, rows } = await compareCorpus(kernel, corpus);
+      if (options.json) {
+        console.log(JSON.stringify({ corpus, figures, rows }));
+        continue;
+      }
+      const { objects, programs, theirs, ours, theirAttached, ourAttached, same } = figures;
+      page.push(
+        `| ${nameOf(kernel)} | ${programs} | ${theirs} | ${ours} | ${theirAttached} | ${ourAttached} | ${same} |`,
       );
+      console.log(
+        `${corpus} on Linux ${nameOf(kernel)}: ${objects} objects, ${programs} programs: libbpf loads ${theirs}, Skep ${ours}; libbpf attaches ${theirAttached}, Skep ${ourAttached}; ${same} without any difference`,
+      );
+      const open = rows.filter(({ reason }) => reason === undefined);
+      unexplained += open.length;
+      for (const row of rows)
+        if (row.reason !== undefined) explained.set(row.reason, [...(explained.get(row.reason) ?? []), row]);
+      for (const { object, program, difference, reason, why } of options.all ? rows : open) {
+        const { what, ours: mine, theirs: its } = difference;
+        const because = reason === undefined ? "" : ` [${reason}]`;
+        console.log(`${object} ${program}: ${what}: Skep ${mine}, libbpf ${its}${because} (${why})`);
+      }
     }
-    page.push(`## ${corpus}`, "", ...table, "");
-    if (explained.size > 0) page.push("| Difference | Programs | Of |", "|---|--:|---|");
+    page.push("");
+    if (explained.size > 0) page.push("| Difference | Linux | Programs | Of |", "|---|---|--:|---|");
     for (const [reason, of] of explained) {
       const objects = [...new Set(of.map(({ object }) => object.replace(/\.bpf\.o$/, "")))];
       const named = objects.slice(0, 6).join(", ") + (objects.length > 6 ? ` and ${objects.length - 6} more` : "");
-      page.push(`| ${reason} | ${new Set(of.map(({ object, program }) => `${object}:${program}`)).size} | ${named} |`);
+      const kernels = [...new Set(of.map(({ kernel }) => nameOf(kernel)))];
+      const where = kernels.length === options.kernel.length ? "all" : kernels.join(", ");
+      const count = new Set(of.map(({ object, program }) => `${object}:${program}`)).size;
+      page.push(`| ${reason} | ${where} | ${count} | ${named} |`);
     }
     page.push("");
   }
-  if (options.output) writeFileSync(options.output, `${intro()}\n${page.join("\n").trimEnd()}\n`);
   if (options.json) return 0;
+  if (options.output) writeFileSync(options.output, `${intro()}\n${page.join("\n").trimEnd()}\n`);
   console.log(unexplained === 0 ? "no difference without a reason" : `${unexplained} differences without a reason`);
   return unexplained === 0 ? 0 : 1;
 }
+
+/** @param {string} kernel */
+const nameOf = (kernel) => kernel.replace(/^vm-(.*)$/, "$1 (Debian)");
 
 function intro() {
   return `# Objects: libbpf and Skep
 
 Made by \`npm run conformance\`; do not edit. Each program of each object was opened, loaded alone and attached where its section says, by
-libbpf (${options.referee === "new" ? "built from its repository" : "Debian's 1.1"}) and by Skep, on Linux ${release()}. Compared are the verdicts and, where a program was
-handed to the kernel, every instruction after relocation, type, attach type, flags, BTF target, function and line records, the maps it
-uses and the first contents of those that hold data.
+libbpf (${options.referee === "new" ? "built from its repository" : "Debian's 1.1"}) and by Skep. Where a section says no place, programs for network devices, network namespaces
+and cgroups were attached to the loopback device, a new namespace and a new cgroup. Compared are the verdicts and, where a program was
+handed to the kernel, every instruction after relocation, its type, attach type, flags and BTF target, function and line records, the
+maps that it uses with the first contents of those that hold data, and the calls that attached it. Struct_ops maps count as programs.
+
+libbpf-tools are the tools of bcc, selftests those of Linux 6.1, both compiled by Debian's clang 14; those of ours that cover what objects
+can hold are in \`test/programs/fixtures\`, and are compared in every run of the tests.
 `;
 }
 

@@ -15,7 +15,8 @@ const here = fileURLToPath(new URL(".", import.meta.url));
  */
 
 const binaries = join(cacheDirectory(), "bin");
-const watch = join(binaries, "watch.so");
+/** Path of the compiled watch.c. */
+export const watch = join(binaries, "watch.so");
 
 /** Path of a compiled referee. @param {string} referee */
 export const refereePath = (referee) => join(binaries, `referee-${referee}`);
