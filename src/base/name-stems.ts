@@ -40,6 +40,19 @@ export class NameStems {
     this.heads[key] = this.stems.push(bytes);
   }
 
+  /** Indexes of the names, given by their offsets in a table, that have one of the stems; offset 0 is no name. */
+  select(table: Uint8Array, offsets: Uint32Array): number[] {
+    const { heads } = this;
+    const found: number[] = [];
+    // Nearly all names end here: this runs before it is compiled, so that it calls nothing for them.
+    for (let i = 0; i < offsets.length; i++) {
+      const offset = offsets[i]!;
+      const bucket = ((table[offset]! << 5) ^ table[offset + 1]!) & (BUCKETS - 1);
+      if (heads[bucket] !== 0 && offset !== 0 && this.matches(table, offset)) found.push(i);
+    }
+    return found;
+  }
+
   /** Whether the name that begins at an offset of a table has one of the stems. */
   matches(table: Uint8Array, offset: number): boolean {
     for (let at = this.heads[bucketOf(table[offset]!, table[offset + 1]!)]!; at !== 0; at = this.next[at - 1]!) {

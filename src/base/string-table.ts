@@ -108,6 +108,11 @@ export class StringTable implements NameSource {
     return stems.matches(this.bytes, offset);
   }
 
+  /** Indexes of the offsets whose texts have one of some stems; offset 0 has none. */
+  selectByStems(offsets: Uint32Array, stems: NameStems): number[] {
+    return stems.select(this.bytes, offsets);
+  }
+
   equals(offset: number, name: Uint8Array): boolean {
     const { bytes } = this;
     this.check(offset);

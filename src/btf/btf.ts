@@ -202,15 +202,15 @@ export class Btf {
 
   /** Own types of a kind, not the base's, whose names have one of some stems; ascending. One pass over the names, whatever the number of stems. */
   findOwnByStems(stems: NameStems, kind: BtfKind): number[] {
-    const { words, starts, firstId, strings } = this;
     const ids = this.ownIdsByKind(kind);
-    const found: number[] = [];
-    for (let i = 0; i < ids.length; i++) {
-      const id = ids[i]!;
-      const name = words[starts[id - firstId]!]!;
-      if (name !== 0 && strings.hasStem(name, stems)) found.push(id);
-    }
-    return found;
+    return this.strings.selectByStems(this.nameOffsetsOf(ids), stems).map((i) => ids[i]!);
+  }
+
+  private nameOffsetsOf(ids: Uint32Array): Uint32Array {
+    const { words, starts, firstId } = this;
+    const offsets = new Uint32Array(ids.length);
+    for (let i = 0; i < ids.length; i++) offsets[i] = words[starts[ids[i]! - firstId]!]!;
+    return offsets;
   }
 
   private findAllOwn(name: string, kind: BtfKind, onlyFirst: boolean): number[] {
@@ -218,10 +218,7 @@ export class Btf {
     if (ids.length === 0) return [];
     let index = this.kindNames.get(kind);
     if (index === undefined) {
-      index = new NameIndex(
-        this.strings,
-        ids.map((id) => this.words[this.starts[id - this.firstId]!]!),
-      );
+      index = new NameIndex(this.strings, this.nameOffsetsOf(ids));
       this.kindNames.set(kind, index);
     }
     const found: number[] = [];

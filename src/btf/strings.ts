@@ -35,8 +35,15 @@ export class BtfStrings implements NameSource {
     return base === undefined ? undefined : [...base, ...shifted];
   }
 
-  /** Whether the text at an offset has one of some stems. */
-  hasStem(offset: number, stems: NameStems): boolean {
+  /** Indexes of the offsets whose texts have one of some stems; offset 0 has none. */
+  selectByStems(offsets: Uint32Array, stems: NameStems): number[] {
+    if (this.base === undefined) return this.own.selectByStems(offsets, stems);
+    const found: number[] = [];
+    for (const [i, offset] of offsets.entries()) if (offset !== 0 && this.hasStem(offset, stems)) found.push(i);
+    return found;
+  }
+
+  private hasStem(offset: number, stems: NameStems): boolean {
     return offset < this.start && this.base !== undefined
       ? this.base.hasStem(offset, stems)
       : this.own.hasStem(offset - this.start, stems);
