@@ -40,6 +40,8 @@ export interface MapSpec {
   readonly slots?: readonly MapSlot[];
   /** Maps of type `STRUCT_OPS`. */
   readonly structOps?: StructOpsSpec;
+  /** The one program of the object that may use the map, even by others who hold it (kernel 6.18). */
+  readonly exclusiveProgram?: string;
   /** False: created only when asked for (struct_ops in a `?` section). */
   readonly autocreate?: boolean;
 }

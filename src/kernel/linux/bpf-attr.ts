@@ -26,10 +26,15 @@ export const MapCreateAttr = {
   VALUE_TYPE_BTF_OBJ_FD: 72,
   /** With `TOKEN_FD`. Linux 6.9. */
   MAP_TOKEN_FD: 76,
+  /** SHA-256 of the program that alone may use the map. Linux 6.18. */
+  EXCL_PROG_HASH: 80,
+  EXCL_PROG_HASH_SIZE: 88,
   /** Up to `map_extra`: what 5.16 and later know. */
   SIZE: 72,
   /** Up to `map_token_fd`: what 6.9 and later know. */
   SIZE_WITH_TOKEN: 80,
+  /** Up to `excl_prog_hash_size`: what 6.18 and later know. */
+  SIZE_WITH_EXCL_PROG: 96,
 } as const;
 
 /** The element commands; `VALUE` is the next key for `BPF_MAP_GET_NEXT_KEY`. Also `BPF_MAP_FREEZE`. */

@@ -23,13 +23,16 @@ export interface MapCreation {
   /** struct_ops: the value's type in the kernel's BTF, and the BTF of the module that holds it. */
   readonly kernelValueTypeId?: number | undefined;
   readonly kernelValueBtfFd?: number | undefined;
+  /** SHA-256 of the program that alone may use it. */
+  readonly programHash?: Uint8Array | undefined;
 }
 
 function attributesOf(spec: MapSpec, creation: MapCreation, flags: number, withBtf: boolean): Attributes {
-  const { innerMapFd, tokenFd, kernelValueTypeId, kernelValueBtfFd } = creation;
+  const { innerMapFd, tokenFd, kernelValueTypeId, kernelValueBtfFd, programHash } = creation;
   const A = MapCreateAttr;
   const isNew = tokenFd !== undefined || kernelValueBtfFd !== undefined;
-  const attributes = callAttributes(isNew ? A.SIZE_WITH_TOKEN : A.SIZE)
+  const size = programHash !== undefined ? A.SIZE_WITH_EXCL_PROG : isNew ? A.SIZE_WITH_TOKEN : A.SIZE;
+  const attributes = callAttributes(size)
     .u32(A.MAP_TYPE, spec.type)
     .u32(A.KEY_SIZE, spec.keySize)
     .u32(A.VALUE_SIZE, spec.valueSize)
@@ -51,6 +54,8 @@ function attributesOf(spec: MapSpec, creation: MapCreation, flags: number, withB
     allFlags |= MapFlags.VTYPE_BTF_OBJ_FD;
     attributes.u32(A.VALUE_TYPE_BTF_OBJ_FD, kernelValueBtfFd);
   }
+  if (programHash !== undefined)
+    attributes.input(A.EXCL_PROG_HASH, programHash).u32(A.EXCL_PROG_HASH_SIZE, programHash.length);
   if (withBtf) {
     attributes.u32(A.BTF_FD, creation.btfFd ?? 0);
     if (kernelValueTypeId === undefined)

@@ -127,6 +127,7 @@ class Loader {
         btfFd: this.btf?.fd?.value,
         tokenFd: this.token?.value,
         structOps: this.structOps?.layouts,
+        programHash: (name) => this.programHash(name),
       });
       this.maps.createAll(object.maps);
       for (const spec of object.programs) if (this.isWanted(spec)) this.load(spec);
@@ -207,6 +208,18 @@ class Loader {
       target?.programFd?.close();
       for (const moduleFd of moduleFds) moduleFd.close();
     }
+  }
+
+  /** As `bpf_prog_calc_tag` of the kernel: descriptors of maps, and what follows them, count as zeros. */
+  private programHash(name: string): Uint8Array {
+    const { object, resolved } = this;
+    const spec = object.programs.find((program) => program.name === name);
+    if (spec === undefined) throw new SkepError("no-program", `object: a map is for program ${name}, which it has not`);
+    const { code, moduleFds } = relocate(spec, () => 0, resolved && { object, symbols: resolved.symbols });
+    for (const moduleFd of moduleFds) moduleFd.close();
+    for (const { kind, insnIndex } of spec.relocations)
+      if (kind === "map" || kind === "map-value") code.fill(0, insnIndex * 8 + 12, insnIndex * 8 + 16);
+    return new Uint8Array(process.getBuiltinModule("node:crypto").createHash("sha256").update(code).digest());
   }
 
   /** Undefined for a map that was not created: the verifier refuses its use where it is reached. */

@@ -1,5 +1,5 @@
 /** The maps of an object: taken from others or from pins where that is wanted, created otherwise, filled, frozen and pinned. */
-import { SkepError } from "../../base/index.ts";
+import { SkepError, UnsupportedError } from "../../base/index.ts";
 import { MapFlags, MapType } from "../../isa/index.ts";
 import type { MapSpec } from "../../object/index.ts";
 import type { KernelMap, LoadOptions } from "../kernel.ts";
@@ -20,6 +20,8 @@ export interface MapsContext {
   readonly btfFd: number | undefined;
   readonly tokenFd: number | undefined;
   readonly structOps: ReadonlyMap<string, StructOpsLayout> | undefined;
+  /** SHA-256 of a program's code as the kernel makes it, for maps that only it may use. */
+  programHash(program: string): Uint8Array;
 }
 
 const mapsOfMaps: ReadonlySet<number> = new Set([MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS]);
@@ -153,6 +155,12 @@ export class ObjectMaps {
       } finally {
         moduleFd?.close();
       }
+    }
+    const { exclusiveProgram } = spec;
+    if (exclusiveProgram !== undefined) {
+      if (!machine.atLeast(6, 18))
+        throw new UnsupportedError(`map ${spec.name} for program ${exclusiveProgram} alone`, "needs Linux 6.18");
+      return createMap(spec, { btfFd, tokenFd, programHash: this.context.programHash(exclusiveProgram) });
     }
     if (!mapsOfMaps.has(spec.type)) return createMap(spec, { btfFd, tokenFd });
     if (spec.inner === undefined) {

@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
 import { type SkepError, UnsupportedError, VerifierError } from "../../../src/base/index.ts";
 import { BtfBuilder } from "../../../src/btf/index.ts";
-import { MapType, ProgType } from "../../../src/isa/index.ts";
+import { MapFlags, MapType, ProgType } from "../../../src/isa/index.ts";
+import type { ProgramSpec } from "../../../src/object/index.ts";
 import { openLinuxKernel } from "../../../src/kernel/index.ts";
 import {
   describeMap,
@@ -165,6 +166,42 @@ describeWith(["linux", "root", "bpf"], "loading into the running kernel", () => 
       maxEntries: 16,
     });
     expect(openById("prog", 0x7fff_ffff)).toBeUndefined();
+  });
+
+  test("a map on a NUMA node, and one that does not exist", () => {
+    using loaded = kernel.load(object([], [mapSpec("near", MapType.HASH, { numaNode: 0 })]));
+    expect(describeMap(loaded.map("near").fd.value).flags & MapFlags.NUMA_NODE).toBe(MapFlags.NUMA_NODE);
+    expect(() => kernel.load(object([], [mapSpec("far", MapType.HASH, { numaNode: 1000 })]))).toThrow(
+      /map far\): EINVAL: .*NUMA node 1000 may not exist/,
+    );
+  });
+
+  test("a map for one program alone", () => {
+    const uses = "r0 = 0\nr1 = MAP(own)\nr2 = 5\nexit";
+    const own = mapSpec("own", MapType.ARRAY, { exclusiveProgram: "owner" });
+    const load = (...programs: ProgramSpec[]): unknown => kernel.load(object(programs, [own]));
+    if (!machine.atLeast(6, 18)) {
+      expect(() => load(program("owner", uses))).toThrow("map own for program owner alone: needs Linux 6.18");
+      return;
+    }
+    using loaded = kernel.load(object([program("owner", uses)], [own]));
+    expect(loaded.program("owner").testRun()).toBe(0);
+    expect(() => load(program("owner", uses), program("other", uses.replace("r2 = 5", "r2 = 6")))).toThrow(
+      /^program other: /,
+    );
+    expect(() => load(program("another", uses))).toThrow("a map is for program owner, which it has not");
+  });
+
+  test.each([
+    ["ARRAY", { keySize: 8 }, "its keys are indexes: they must have 4 bytes"],
+    ["PROG_ARRAY", { valueSize: 8 }, "its values are descriptors: they must have 4 bytes"],
+    ["RINGBUF", {}, "a ring buffer has neither keys nor values"],
+    ["LPM_TRIE", {}, "set BPF_F_NO_PREALLOC"],
+    ["TASK_STORAGE", { maxEntries: 0, flags: 1 }, "local storage needs BTF of its key and value"],
+    ["HASH", { maxEntries: 0 }, "it needs a number of entries"],
+    ["QUEUE", {}, "it has no keys"],
+  ] as const)("what the kernel demands of a map of type %s: %o", (type, options, message) => {
+    expect(() => kernel.load(object([], [mapSpec("m", MapType[type], options)]))).toThrow(message);
   });
 
   test("a relocation must be at its instruction", () => {
