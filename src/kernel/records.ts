@@ -46,6 +46,8 @@ export interface RecordSource extends Owner {
   readonly lost: number | undefined;
   /** Bytes that wait to be read, headers included. */
   readonly pendingBytes: number;
+  /** Bytes given back to the kernel so far, headers included. */
+  readonly releasedBytes: number;
   /** Bytes of the ring, of one CPU's where each has its own. */
   readonly ringBytes: number;
 }

@@ -302,6 +302,10 @@ export class LinuxPerfBufferReader implements RingReader, RecordSource {
     return this.rings.reduce((sum, ring) => sum + Number(Atomics.load(ring.positions, HEAD_INDEX)) - ring.tail, 0);
   }
 
+  get releasedBytes(): number {
+    return this.rings.reduce((sum, ring) => sum + ring.tail, 0);
+  }
+
   /** Bytes of each CPU's ring. */
   get ringBytes(): number {
     return this.mask + 1;

@@ -11,6 +11,9 @@ import type { LinuxMap } from "./maps.ts";
 import { blankMemory, mapMemory } from "./memory.ts";
 import { Mmap, type PollHandle, type Readiness, pageSize, pollReadable, readiness, viewMemory } from "./sys.ts";
 
+/** A window is at most an eighth of the ring, and the record that goes beyond. */
+const WINDOW_SHIFT = 3;
+
 /** Reader of a `BPF_MAP_TYPE_RINGBUF`. One reader a map: readers would share, and move, one position. */
 export class LinuxRingReader implements RingReader, RecordSource {
   private readonly name: string;
@@ -113,7 +116,9 @@ export class LinuxRingReader implements RingReader, RecordSource {
     const { offsets, sizes, ends, capacity } = window;
     window.bytes = this.bytes;
     window.view = this.view;
-    const end = Number(Atomics.load(producer, 0));
+    // A part of the ring, so that programs fill the rest while the window is looked at.
+    const part = this.position + (this.ringBytes >> WINDOW_SHIFT);
+    const end = Math.min(Number(Atomics.load(producer, 0)), part);
     let position = this.position;
     let count = 0;
     while (position < end && count < capacity) {
@@ -157,6 +162,10 @@ export class LinuxRingReader implements RingReader, RecordSource {
   /** Undefined: the kernel does not count what did not fit. Programs see that `bpf_ringbuf_reserve` gives them nothing, and may count it. */
   get lost(): undefined {
     return undefined;
+  }
+
+  get releasedBytes(): number {
+    return this.position;
   }
 
   /** Bytes of the ring. */

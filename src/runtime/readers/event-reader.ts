@@ -2,6 +2,7 @@
 import { SkepError } from "../../base/index.ts";
 import { type Owner, type RecordSource, RecordWindow } from "../../kernel/index.ts";
 import { type Decode, EventBatch } from "./batch.ts";
+import { Pace } from "./pace.ts";
 
 /** Options of readers. */
 export interface ReaderOptions {
@@ -11,6 +12,8 @@ export interface ReaderOptions {
   readonly batchSize?: number;
   /** Leave the reader open when a loop over it is left; the next loop goes on where it was. */
   readonly keepOpen?: boolean;
+  /** Wake for each record, also when there are thousands a second, which are otherwise read every millisecond at a fraction of the cost. */
+  readonly lowLatency?: boolean;
   /** Number of records that did not fit, counted by the program: a ring buffer itself keeps no such count. */
   readonly lost?: () => number | bigint;
 }
@@ -38,6 +41,7 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
   private readonly decode: Decode<T>;
   private readonly options: ReaderOptions;
   private readonly window: RecordWindow;
+  private readonly pace: Pace;
   /** Next record of the window that the one-by-one iteration gives out. */
   private next = 0;
   private batch: EventBatch<T> | undefined;
@@ -58,6 +62,7 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
     this.source = source;
     this.decode = decode;
     this.options = options;
+    this.pace = new Pace(source);
     this.window = new RecordWindow(options.batchSize ?? 4096, withTimes);
     const { signal } = options;
     if (signal?.aborted === true) this.close();
@@ -171,7 +176,14 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
         this.turnStarted = performance.now();
         resolve();
       };
-      const cancel = this.source.whenReadable(wake);
+      const nap = this.options.lowLatency === true ? undefined : this.pace.nap();
+      let cancel: () => void;
+      if (nap === undefined) {
+        cancel = this.source.whenReadable(wake);
+      } else {
+        const timer = setTimeout(wake, nap);
+        cancel = () => clearTimeout(timer);
+      }
       this.wakeWaiting = () => {
         cancel();
         wake();
