@@ -10,14 +10,13 @@ import { machine } from "./machine.ts";
 import { raiseMemlock } from "./memlock.ts";
 import { kernelObjectName } from "./object-name.ts";
 import { type Attributes, type NativeSpan, callAttributes } from "./scratch.ts";
+import { withoutSignals } from "./signals.ts";
 import { summarizeLog } from "./verifier-log.ts";
 
 /** Most programs' logs fit; grown when the kernel says ENOSPC. */
 const FIRST_LOG_BYTES = 1 << 18;
 /** The kernel refuses more (`UINT_MAX >> 2`); so does good sense. */
 const LAST_LOG_BYTES = 1 << 28;
-/** The verifier gives up with EAGAIN when a signal waits; Node gets some, a profiler's come often. */
-const INTERRUPTED_TRIES = 20;
 
 /** All that one load takes besides the program's spec. */
 export interface ProgLoad {
@@ -103,11 +102,10 @@ function versionCode(): number {
   return (major << 16) | (minor << 8) | Math.min(patch, 255);
 }
 
+/** The verifier gives up with EAGAIN when a signal waits: then once more, with signals kept away. */
 function patiently(load: ProgLoad, level: number, logBytes: number): Attempt {
-  let last = attempt(load, level, logBytes);
-  for (let tries = 1; last.result === -Errno.EAGAIN && tries < INTERRUPTED_TRIES; tries++)
-    last = attempt(load, level, logBytes);
-  return last;
+  const first = attempt(load, level, logBytes);
+  return first.result === -Errno.EAGAIN ? withoutSignals(() => attempt(load, level, logBytes)) : first;
 }
 
 /** Loads with the whole log, in a buffer that grows until the log fits. */

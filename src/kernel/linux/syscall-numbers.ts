@@ -21,6 +21,7 @@ export interface SyscallNumbers {
   readonly setsockopt: number;
   readonly unshare: number;
   readonly setns: number;
+  readonly rt_sigprocmask: number;
 }
 
 /** arm64 and riscv64 share the kernel's generic table (include/uapi/asm-generic/unistd.h). */
@@ -44,6 +45,7 @@ const generic: SyscallNumbers = {
   setsockopt: 208,
   unshare: 97,
   setns: 268,
+  rt_sigprocmask: 135,
 };
 
 /** Numbers by architecture. */
@@ -68,6 +70,7 @@ export const syscallNumbers: Readonly<Record<string, SyscallNumbers>> = {
     setsockopt: 54,
     unshare: 272,
     setns: 308,
+    rt_sigprocmask: 14,
   },
   arm64: generic,
   riscv64: generic,

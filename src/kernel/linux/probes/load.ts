@@ -7,6 +7,7 @@ import { OwnedFd } from "../fd.ts";
 import { machine } from "../machine.ts";
 import { raiseMemlock } from "../memlock.ts";
 import { type NativeSpan, callAttributes } from "../scratch.ts";
+import { withoutSignals } from "../signals.ts";
 
 /** A program to be tried. */
 export interface Trial {
@@ -28,9 +29,6 @@ export interface Trial {
 export function codeOf(text: string): Uint8Array {
   return encode(assemble(text));
 }
-
-/** A verifier that was interrupted by a signal says EAGAIN. */
-const TRIES = 20;
 
 function attributesOf(trial: Trial) {
   const modules = trial.moduleFds ?? [];
@@ -62,11 +60,10 @@ function attributesOf(trial: Trial) {
 /** Loads a program. A descriptor with its owner, or the errno. */
 export function openTrial(trial: Trial): OwnedFd | number {
   raiseMemlock();
-  for (let tries = 1; ; tries++) {
-    const result = bpf(BpfCmd.PROG_LOAD, attributesOf(trial));
-    if (result >= 0) return new OwnedFd(result, "probing program");
-    if (result !== -Errno.EAGAIN || tries === TRIES) return -result;
-  }
+  const load = (): number => bpf(BpfCmd.PROG_LOAD, attributesOf(trial));
+  const first = load();
+  const result = first === -Errno.EAGAIN ? withoutSignals(load) : first;
+  return result >= 0 ? new OwnedFd(result, "probing program") : -result;
 }
 
 /** Loads a program and lets it go. 0 or the errno. */
@@ -94,15 +91,16 @@ const text = new TextDecoder();
 /** Loads a program with the verifier's log, to be compared with another log and never to be read. */
 export function tryLogged(trial: Trial): { readonly errno: number; readonly log: string } {
   raiseMemlock();
-  for (let tries = 1; ; tries++) {
+  const load = (): { readonly result: number; readonly said: string } => {
     const attributes = attributesOf(trial);
     const log: NativeSpan = attributes.output(A.LOG_BUF, LOG_BYTES);
     attributes.u32(A.LOG_SIZE, LOG_BYTES).u32(A.LOG_LEVEL, LogLevel.LEVEL1);
     const result = bpf(BpfCmd.PROG_LOAD, attributes);
-    if (result === -Errno.EAGAIN && tries < TRIES) continue;
     const end = log.bytes.indexOf(0);
-    const said = text.decode(log.bytes.slice(0, end === -1 ? log.bytes.length : end));
-    if (result >= 0) new OwnedFd(result, "probing program").close();
-    return { errno: Math.max(0, -result), log: said };
-  }
+    return { result, said: text.decode(log.bytes.slice(0, end === -1 ? log.bytes.length : end)) };
+  };
+  const first = load();
+  const { result, said } = first.result === -Errno.EAGAIN ? withoutSignals(load) : first;
+  if (result >= 0) new OwnedFd(result, "probing program").close();
+  return { errno: Math.max(0, -result), log: said };
 }
