@@ -222,7 +222,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "an object in the ker
     const obj = await openApi();
     await obj.load();
     expect(obj.map("counts", ArrayMap)).toBe(obj.maps.counts);
-    expect(() => obj.map("counts", RingBufferMap)).toThrow(/counts: is a ArrayMap, not a RingBufferMap/);
+    expect(() => obj.map("counts", RingBufferMap)).toThrow(/counts: is ArrayMap, not RingBufferMap/);
     expect(() => obj.map("count")).toThrow(/did you mean counts/);
     expect(obj.map(".bss").spec.type).toBe(MapType.ARRAY);
     expect(obj.eventsOf("events")).toMatchObject({

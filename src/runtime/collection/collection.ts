@@ -208,7 +208,7 @@ export class Collection<T extends ObjectTypes = AnyObject> {
       this.openMaps.get(name) ?? openMap(loaded.map(name), loaded.map(name).spec, this.btf, this.eventsOf(name));
     this.openMaps.set(name, map);
     if (type !== undefined && !(map instanceof type)) {
-      throw new TypeError(`map ${name}: is a ${map.constructor.name}, not a ${type.name}`);
+      throw new TypeError(`map ${name}: is ${map.constructor.name}, not ${type.name}`);
     }
     return map;
   }
