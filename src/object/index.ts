@@ -2,6 +2,7 @@
 export type { AttachRequest, AttachSpec, LinkAnchor } from "./attach.ts";
 export type { BpfObject, CoreRelocation, MapSlot, MapSpec, ProgramSpec, Relocation, StructOpsSpec } from "./spec.ts";
 export type { KernelFacts, ModuleBtf } from "./kernel-facts.ts";
+export { nameContextArguments } from "./context-arguments.ts";
 export { KCONFIG_MAP, needsResolving, resolveObject } from "./resolve.ts";
 export type { ResolveOptions, ResolvedObject, ResolvedSymbol } from "./resolve.ts";
 export type { ExternSpec, KconfigExtern, KfuncExtern, KsymExtern, VariableSpec } from "./variables.ts";

@@ -5,6 +5,7 @@ import {
   type BpfObject,
   type ProgramSpec,
   type ResolvedObject,
+  nameContextArguments,
   needsResolving,
   resolveObject,
 } from "../../object/index.ts";
@@ -94,6 +95,11 @@ export function loadObject(object: BpfObject, options: LoadOptions = {}): LinuxO
   return new Loader(object, options).run();
 }
 
+/** Whether a function of the object may have an argument tagged as context; tells in microseconds that none has. */
+function mentionsContexts({ btf }: BpfObject): boolean {
+  return btf !== undefined && Buffer.from(btf.buffer, btf.byteOffset, btf.byteLength).includes("arg:ctx\0");
+}
+
 /** One load. Members that stay undefined are what the object does not need. */
 class Loader {
   private readonly given: BpfObject;
@@ -111,7 +117,8 @@ class Loader {
     this.given = object;
     this.options = options;
     this.resolved = needsResolving(object) ? resolveObject(object, new LinuxFacts(), options) : undefined;
-    this.object = this.resolved?.object ?? object;
+    const answered = this.resolved?.object ?? object;
+    this.object = machine.atLeast(6, 8) || !mentionsContexts(answered) ? answered : nameContextArguments(answered);
   }
 
   run(): LinuxObject {

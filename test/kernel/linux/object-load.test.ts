@@ -267,6 +267,12 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
       );
     });
 
+    test("a global function with a tagged context, which kernels before 6.8 know by its type", () => {
+      using loaded = kernel.load(read("load-contexts"));
+      expect(loaded.program("of_socket").testRun(new Uint8Array(64))).toBe(5);
+      expect(loaded.program("of_xdp").testRun(new Uint8Array(64))).toBe(2);
+    });
+
     test("an object for other machines", () => {
       expect(() => kernel.load({ ...read("load-errors"), byteOrder: "big" })).toThrow(
         "compiled for big-endian machines",
