@@ -4,7 +4,7 @@ import { availableParallelism, release } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { differences, loadOf } from "./differences.mjs";
+import { differences, loadOf, loadedInOrder } from "./differences.mjs";
 import { compileReferee, observe, readRecord, refereePath } from "./observe.mjs";
 import { reasons } from "./reasons.mjs";
 import { cacheDirectory } from "./sources.mjs";
@@ -80,7 +80,7 @@ async function compareObject(kernel, corpus, path) {
 
 /**
  * @typedef {{ kernel: string, corpus: string, object: string, program: string, difference: Difference, reason: string | undefined, why: string }} Row
- * @typedef {{ objects: number, programs: number, theirs: number, ours: number, theirAttached: number, ourAttached: number, same: number }} Figures
+ * @typedef {Record<"objects" | "theirWhole" | "ourWhole" | "programs" | "theirs" | "ours" | "theirAttached" | "ourAttached" | "same", number>} Figures
  */
 
 /** @param {string} kernel @param {string} corpus @returns {Promise<{ figures: Figures, rows: Row[] }>} */
@@ -92,7 +92,17 @@ async function compareCorpus(kernel, corpus) {
     .filter((name) => positionals.length === 0 || positionals.some((wanted) => name.startsWith(wanted)))
     .map((name) => join(directory, name));
   /** @type {Figures} */
-  const figures = { objects: 0, programs: 0, theirs: 0, ours: 0, theirAttached: 0, ourAttached: 0, same: 0 };
+  const figures = {
+    objects: 0,
+    theirWhole: 0,
+    ourWhole: 0,
+    programs: 0,
+    theirs: 0,
+    ours: 0,
+    theirAttached: 0,
+    ourAttached: 0,
+    same: 0,
+  };
   /** @type {Row[]} */
   const rows = [];
   const one = async (/** @type {string} */ path) => {
@@ -133,11 +143,17 @@ async function compareCorpus(kernel, corpus) {
     }
     for (const name of new Set([...theirs.programs.keys(), ...ours.programs.keys()])) {
       const [mine, its] = [ours.programs.get(name), theirs.programs.get(name)];
-      figures.programs++;
-      if (mine?.loaded === 0) figures.ours++;
-      if (its?.loaded === 0) figures.theirs++;
-      if (mine?.attached === 0) figures.ourAttached++;
-      if (its?.attached === 0) figures.theirAttached++;
+      const isWhole = name === "(all)" || name.startsWith("struct_ops ");
+      if (isWhole) {
+        if (mine?.loaded === 0) figures.ourWhole++;
+        if (its?.loaded === 0) figures.theirWhole++;
+      } else {
+        figures.programs++;
+        if (mine?.loaded === 0) figures.ours++;
+        if (its?.loaded === 0) figures.theirs++;
+        if (mine?.attached === 0) figures.ourAttached++;
+        if (its?.attached === 0) figures.theirAttached++;
+      }
       if (!mine || !its) {
         if (ours.opened === 0 && theirs.opened === 0)
           row(name, { what: "program", ours: mine ? "there" : "absent", theirs: its ? "there" : "absent" }, "");
@@ -145,7 +161,12 @@ async function compareCorpus(kernel, corpus) {
       }
       if (options.show === name) show(mine, its);
       const found = differences(mine, its);
-      if (found.length === 0) figures.same++;
+      if (name === "(all)") {
+        const kernelNames = new Set([...theirs.programs.keys()].map((program) => program.slice(0, 15)));
+        const [a, b] = [mine, its].map((whole) => loadedInOrder(whole, kernelNames));
+        if (a !== b) found.push({ what: "order of programs", ours: a ?? "", theirs: b ?? "" });
+      }
+      if (found.length === 0 && !isWhole) figures.same++;
       for (const difference of found) row(name, difference, `${mine.why} | ${its.why}`, mine.section);
     }
   };
@@ -183,20 +204,22 @@ async function main() {
     /** @type {Map<string, Row[]>} */
     const explained = new Map();
     page.push(`## ${corpus}`, "");
-    page.push("| Linux | programs | libbpf loads | Skep loads | libbpf attaches | Skep attaches | no difference |");
-    page.push("|---|--:|--:|--:|--:|--:|--:|");
+    page.push(
+      "| Linux | objects | libbpf loads | Skep | programs | libbpf loads | Skep | libbpf attaches | Skep | no difference |",
+    );
+    page.push("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (const kernel of options.kernel) {
       const { figures, rows } = await compareCorpus(kernel, corpus);
       if (options.json) {
         console.log(JSON.stringify({ corpus, figures, rows }));
         continue;
       }
-      const { objects, programs, theirs, ours, theirAttached, ourAttached, same } = figures;
-      page.push(
-        `| ${nameOf(kernel)} | ${programs} | ${theirs} | ${ours} | ${theirAttached} | ${ourAttached} | ${same} |`,
-      );
+      const { objects, theirWhole, ourWhole, programs, theirs, ours, theirAttached, ourAttached, same } = figures;
+      const whole = [objects, theirWhole, ourWhole];
+      const each = [programs, theirs, ours, theirAttached, ourAttached, same];
+      page.push(`| ${[nameOf(kernel), ...whole, ...each].join(" | ")} |`);
       console.log(
-        `${corpus} on Linux ${nameOf(kernel)}: ${objects} objects, ${programs} programs: libbpf loads ${theirs}, Skep ${ours}; libbpf attaches ${theirAttached}, Skep ${ourAttached}; ${same} without any difference`,
+        `${corpus} on Linux ${nameOf(kernel)}: ${objects} objects, of which libbpf loads ${theirWhole}, Skep ${ourWhole} whole; ${programs} programs: libbpf loads ${theirs}, Skep ${ours}; libbpf attaches ${theirAttached}, Skep ${ourAttached}; ${same} without any difference`,
       );
       const open = rows.filter(({ reason }) => reason === undefined);
       unexplained += open.length;
@@ -236,7 +259,8 @@ Made by \`npm run conformance\`; do not edit. Each program of each object was op
 libbpf (${options.referee === "new" ? "built from its repository" : "Debian's 1.1"}) and by Skep. Where a section says no place, programs for network devices, network namespaces
 and cgroups were attached to the loopback device, a new namespace and a new cgroup. Compared are the verdicts and, where a program was
 handed to the kernel, every instruction after relocation, its type, attach type, flags and BTF target, function and line records, the
-maps that it uses with the first contents of those that hold data, and the calls that attached it. Struct_ops maps count as programs.
+maps that it uses with the first contents of those that hold data, and the calls that attached it. Whole objects were
+loaded besides, and struct_ops maps registered.
 
 libbpf-tools are the tools of bcc, selftests those of Linux 6.1, both compiled by Debian's clang 14; those of ours that cover what objects
 can hold are in \`test/programs/fixtures\`, and are compared in every run of the tests.

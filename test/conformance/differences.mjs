@@ -62,6 +62,17 @@ export function differences(ours, theirs) {
   return found;
 }
 
+/**
+ * The programs of a whole object that were handed over, in order, each once however often it was tried.
+ * @param {Program} program @param {ReadonlySet<string>} names of the object's programs, as the kernel sees them
+ */
+export function loadedInOrder({ calls }, names) {
+  const texts = calls
+    .filter(({ call, name }) => call === "prog_load" && names.has(name))
+    .map((load) => `${load["name"]} ${load["insns"].length / 16}${load.errno === 0 ? "" : " refused"}`);
+  return texts.filter((text, index) => text !== texts[index - 1]).join(", ");
+}
+
 /** @param {any[]} maps */
 const sorted = (maps) => maps.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 

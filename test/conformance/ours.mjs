@@ -87,7 +87,7 @@ const coreBtf = flags.btf ? btf.Btf.parse(readFileSync(flags.btf), { section: ".
 
 /**
  * Loads, then attaches by `attach`.
- * @param {any} spec @param {(loaded: any) => { close(): void }} attach
+ * @param {any} spec @param {(loaded: any) => { close(): void }} [attach]
  */
 function loadAndAttach(spec, attach) {
   let loaded;
@@ -99,7 +99,7 @@ function loadAndAttach(spec, attach) {
   }
   say({ loaded: 0, why: "" });
   try {
-    if (flags["no-attach"]) return;
+    if (!attach || flags["no-attach"]) return;
     attach(loaded).close();
     say({ attached: 0, why: "" });
   } catch (error) {
@@ -149,6 +149,8 @@ for (const path of positionals) {
     });
     oneProgram(spec, program);
   }
+  say({ program: "(all)", section: "", type: 0, attachType: 0, autoload: 1 });
+  loadAndAttach(spec);
   for (const map of spec.maps) {
     if (map.type !== STRUCT_OPS) continue;
     say({ program: `struct_ops ${map.name}`, section: "", type: 0, attachType: 0, autoload: 1 });

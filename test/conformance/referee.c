@@ -174,8 +174,8 @@ static void one_program(const char *path, const char *name)
 	bpf_object__close(object);
 }
 
-/* A struct_ops map: its whole object loaded, the map registered. */
-static void one_struct_ops(const char *path, const char *name)
+/* The whole object loaded as it is; with the name of a struct_ops map, that registered. */
+static void whole_object(const char *path, const char *name)
 {
 	struct bpf_object *object = open_object(path);
 	struct bpf_link *link;
@@ -187,7 +187,7 @@ static void one_struct_ops(const char *path, const char *name)
 	error = bpf_object__load(object);
 	say("{\"loaded\":%d,\"why\":\"%s\"}", -error, error ? warning : "");
 	warning[0] = 0;
-	if (!error && attaching) {
+	if (name && !error && attaching) {
 		link = bpf_map__attach_struct_ops(bpf_object__find_map_by_name(object, name));
 		error = link ? 0 : errno;
 		say("{\"attached\":%d,\"why\":\"%s\"}", error, error ? warning : "");
@@ -219,11 +219,13 @@ static void one_object(const char *path)
 		    bpf_program__autoload(program));
 		one_program(path, bpf_program__name(program));
 	}
+	say("{\"program\":\"(all)\",\"section\":\"\",\"type\":0,\"attachType\":0,\"autoload\":1}");
+	whole_object(path, NULL);
 	bpf_object__for_each_map(map, object) {
 		if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
 			continue;
 		say("{\"program\":\"struct_ops %s\",\"section\":\"\",\"type\":0,\"attachType\":0,\"autoload\":1}", bpf_map__name(map));
-		one_struct_ops(path, bpf_map__name(map));
+		whole_object(path, bpf_map__name(map));
 	}
 	bpf_object__close(object);
 }
