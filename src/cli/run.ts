@@ -125,7 +125,8 @@ function sayAttached(collection: Collection, attached: readonly Attachment[], sa
   );
   const wanted = loose.map((program) => `program ${program.name} is loaded and not attached: ${placeWanted(program)}`);
   if (attached.length === 0) {
-    throw new SkepError("no-place", ["nothing to attach", ...wanted, "(--no-attach only loads)"].join("\n"), {
+    const what = collection.object.programs.length === 0 ? "the object has no programs" : "nothing to attach";
+    throw new SkepError("no-place", [what, ...wanted].join("\n") + " (--no-attach only loads)", {
       exitStatus: 2,
     });
   }

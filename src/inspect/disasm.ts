@@ -250,8 +250,10 @@ export function listDisassembly(object: BpfObject, options: ListingOptions = {})
         if (insn.function !== undefined) out.push(`${insn.function}:`);
         // Several columns of one line have a record each.
         const line =
-          insn.line === undefined ? shown : `; ${insn.line.source} @ ${baseName(insn.line.file)}:${insn.line.line}`;
-        if (line !== shown || insn.function !== undefined) out.push(line);
+          insn.line === undefined || insn.line.source === ""
+            ? shown
+            : `; ${insn.line.source} @ ${baseName(insn.line.file)}:${insn.line.line}`;
+        if (line !== "" && (line !== shown || insn.function !== undefined)) out.push(line);
         shown = line;
         const label = insn.function === undefined ? labels?.get(insn.index) : undefined;
         if (label !== undefined) out.push(`${label}:`);

@@ -34,7 +34,7 @@ export function generateTypes(object: BpfObject, options: GenerateTypesOptions =
   const btf = object.btf === undefined ? undefined : Btf.parse(object.btf);
   const names = new UniqueNames();
   const root = names.take(pascalCase(object.name ?? "object"), `${pascalCase(object.name ?? "object")}Object`);
-  const imports = new Set<string>(["Program"]);
+  const imports = new Set<string>(object.programs.length > 0 ? ["Program"] : []);
   const writer = btf === undefined ? undefined : new TypeWriter(btf, names, options.declarations === true);
   const reference = (typeId: number | undefined, indent: string): string =>
     writer === undefined || !typeId ? "Uint8Array" : writer.reference(typeId, indent);
@@ -66,7 +66,7 @@ export function generateTypes(object: BpfObject, options: GenerateTypesOptions =
     imports.add("Collection").add("OpenOptions");
   }
   out.push(
-    importLine([...imports].toSorted(), module),
+    ...(imports.size > 0 ? [importLine([...imports].toSorted(), module)] : []),
     "",
     ...declarations.flatMap((text) => [text, ""]),
     `/** The object's programs, maps and globals: \`open<${root}>(...)\`. */`,
