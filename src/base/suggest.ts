@@ -1,25 +1,58 @@
 /** "Did you mean": the nearest names to one that does not exist. */
 
-/** Edit distance with transpositions (optimal string alignment), cut off above `limit`. */
+/** Rows of the table of distances: this one, the one before, the one before that. Grown when a name is longer. */
+let rows: [Uint16Array, Uint16Array, Uint16Array] = [new Uint16Array(128), new Uint16Array(128), new Uint16Array(128)];
+
+/**
+ * Edit distance with transpositions (optimal string alignment), cut off above `limit`. Only the cells that can stay below the limit are
+ * computed, since a kernel has tens of thousands of names to compare with.
+ */
 export function editDistance(a: string, b: string, limit = 8): number {
-  if (Math.abs(a.length - b.length) > limit) return limit + 1;
-  let before: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
+  const over = limit + 1;
+  if (Math.abs(a.length - b.length) > limit) return over;
+  if (b.length + 2 > rows[0].length) {
+    const length = b.length * 2;
+    rows = [new Uint16Array(length), new Uint16Array(length), new Uint16Array(length)];
+  }
+  let [current, previous, before] = rows;
+  for (let j = 0; j <= b.length; j++) previous[j] = Math.min(j, over);
   for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    let smallest = i;
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      let best = Math.min(previous[j]! + 1, current[j - 1]! + 1, previous[j - 1]! + cost);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, before[j - 2]! + 1);
-      current.push(best);
+    const first = Math.max(1, i - limit);
+    const last = Math.min(b.length, i + limit);
+    const code = a.charCodeAt(i - 1);
+    const codeBefore = i > 1 ? a.charCodeAt(i - 2) : -1;
+    current[first - 1] = first === 1 ? Math.min(i, over) : over;
+    let smallest = first === 1 ? i : over;
+    for (let j = first; j <= last; j++) {
+      const other = b.charCodeAt(j - 1);
+      let best = previous[j - 1]! + (code === other ? 0 : 1);
+      // The cell above the band's end belongs to no row yet.
+      const above = j === i + limit ? over : previous[j]!;
+      if (above + 1 < best) best = above + 1;
+      if (current[j - 1]! + 1 < best) best = current[j - 1]! + 1;
+      if (j > 1 && code === b.charCodeAt(j - 2) && codeBefore === other && before[j - 2]! + 1 < best)
+        best = before[j - 2]! + 1;
+      if (best > over) best = over;
+      current[j] = best;
       if (best < smallest) smallest = best;
     }
-    if (smallest > limit) return limit + 1;
-    before = previous;
-    previous = current;
+    if (smallest > limit) return over;
+    [current, previous, before] = [before, current, previous];
   }
   return previous[b.length]!;
+}
+
+/** Which characters a text has, as bits by their low five bits; `_` and letters have one each. */
+function charactersOf(text: string): number {
+  let bits = 0;
+  for (let i = 0; i < text.length; i++) bits |= 1 << (text.charCodeAt(i) & 31);
+  return bits;
+}
+
+function countBits(bits: number): number {
+  let count = 0;
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count++;
+  return count;
 }
 
 /**
@@ -29,10 +62,14 @@ export function editDistance(a: string, b: string, limit = 8): number {
 export function nearestNames(name: string, candidates: Iterable<string>, count = 3): string[] {
   const wanted = name.toLowerCase();
   const limit = Math.max(1, Math.floor(wanted.length / 3));
+  const characters = charactersOf(wanted);
   const scored: { candidate: string; score: number }[] = [];
   for (const candidate of candidates) {
     const lower = candidate.toLowerCase();
-    let score = editDistance(wanted, lower, limit);
+    // Each character that only one of them has costs an edit.
+    const has = charactersOf(lower);
+    const isFar = countBits(has & ~characters) > limit || countBits(characters & ~has) > limit;
+    let score = isFar ? limit + 1 : editDistance(wanted, lower, limit);
     if (score > limit) {
       if (wanted.length >= 3 && lower.includes(wanted)) score = limit + 1 + (lower.length - wanted.length) / 100;
       else if (lower.length >= 4 && wanted.includes(lower)) score = limit + 2 + (wanted.length - lower.length) / 100;
