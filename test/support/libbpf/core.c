@@ -5,7 +5,7 @@
  *   core -e OBJECT BTF        each program alone, the object opened anew
  *   core -n NAME OBJECT BTF   one program
  *
- * Prints a line a program: its name, then instructions in hexadecimal, or `refused` when libbpf refused a relocation, or `failed` with
+ * BTF is a file with types, or `-` for those of the running kernel and its modules. Prints a line a program: its name, then instructions in hexadecimal, or `refused` when libbpf refused a relocation, or `failed` with
  * libbpf's words when it gave up before it relocated. Whether the kernel then takes the programs does not matter.
  */
 #include <errno.h>
@@ -52,7 +52,7 @@ static void print_program(const struct bpf_program *program)
 
 static int relocate(const char *path, const char *btf, const char *only)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = btf);
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = strcmp(btf, "-") ? btf : NULL);
 	struct bpf_object *object = bpf_object__open_file(path, &options);
 	struct bpf_program *program;
 	int error;

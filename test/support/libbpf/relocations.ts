@@ -2,9 +2,9 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll } from "vitest";
-import { Btf, CoreError, CoreResolver } from "../../../src/btf/index.ts";
+import { Btf, CoreError, type CoreKernel, CoreResolver } from "../../../src/btf/index.ts";
 import { Elf, type ProgramSpec, readObject, relocateProgram } from "../../../src/object/index.ts";
 
 /** A directory that is gone when the tests of a file are done. */
@@ -14,11 +14,22 @@ export function temporaryDirectory(name: string): string {
   return directory;
 }
 
-/** Compiles a program of test/programs for BPF. */
+/** Compiles a program of test/programs, or at a path, for BPF. */
 export function compileBpf(directory: string, source: string, name: string, ...flags: readonly string[]): string {
   const path = join(directory, name);
   const include = `/usr/include/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-  const args = ["-target", "bpf", "-g", "-O2", `-I${include}`, ...flags, "-c", `test/programs/${source}`, "-o", path];
+  const args = [
+    "-target",
+    "bpf",
+    "-g",
+    "-O2",
+    `-I${include}`,
+    ...flags,
+    "-c",
+    resolve("test/programs", source),
+    "-o",
+    path,
+  ];
   execFileSync("clang", args, { stdio: ["ignore", "pipe", "pipe"] });
   return path;
 }
@@ -74,8 +85,13 @@ export function readTestObject(path: string): TestObject {
 }
 
 /** As {@link relocatedByLibbpf}, by ours. */
-export function relocatedByUs({ programs, local }: TestObject, btf: Btf, alone: boolean): Relocated {
-  const make = (): CoreResolver => new CoreResolver(local, { btf, modules: () => [] });
+export function relocatedByUs(object: TestObject, btf: Btf, alone: boolean): Relocated {
+  return relocatedFor(object, { btf, modules: () => [] }, alone);
+}
+
+/** As {@link relocatedByUs}, for a kernel with modules. */
+export function relocatedFor({ programs, local }: TestObject, kernel: CoreKernel, alone: boolean): Relocated {
+  const make = (): CoreResolver => new CoreResolver(local, kernel);
   let resolver = make();
   const result = new Map<string, string>();
   for (const program of programs) {
