@@ -16,6 +16,7 @@ export const NetlinkMessage = {
   GETLINK: 18,
   NEWQDISC: 36,
   DELQDISC: 37,
+  GETQDISC: 38,
   NEWTFILTER: 44,
   DELTFILTER: 45,
   GETTFILTER: 46,

@@ -2,7 +2,7 @@
 import { SkepError, SyscallError, UnsupportedError } from "../../base/index.ts";
 import type { Kernel, Link, LoadedObject, Owner } from "../../kernel/kernel.ts";
 import type { AttachRequest, AttachSpec, ProgramSpec } from "../../object/index.ts";
-import { type AttachMachine, LinuxAttachMachine } from "./machine.ts";
+import { type AttachMachine, thisMachine } from "./machine.ts";
 import { placeWanted } from "./places.ts";
 import { resolveAttachRequest } from "./request.ts";
 import { hasUsdtSpecs, prepareUsdt } from "./usdt-specs.ts";
@@ -112,7 +112,7 @@ export function attachProgram(
   if (asked === undefined)
     throw new SkepError("no-place", `program ${name}: ${placeWanted(program.spec)}`, { exitStatus: 2 });
   const wanted = followed(asked, program.spec, options.pid);
-  const machine = options.machine ?? new LinuxAttachMachine();
+  const machine = options.machine ?? thisMachine;
   let places: readonly AttachSpec[];
   let release: (() => void) | undefined;
   if (wanted.kind === "usdt" && hasUsdtSpecs(loaded)) {

@@ -31,11 +31,30 @@ export interface AttachMachine {
 /** What stands for functions that ftrace knows and kallsyms does not. */
 const INVALID = "__ftrace_invalid_address__";
 
-/** The machine that this process runs on. */
+/** How long a list of functions serves: modules come and go, and objects have many programs. */
+const LIST_LIFE_MS = 1000;
+
+/** A list that is read again when it is old. */
+class Fresh<T> {
+  private readonly read: () => T;
+  private value: { readonly of: T; readonly until: number } | undefined;
+
+  constructor(read: () => T) {
+    this.read = read;
+  }
+
+  get(): T {
+    const now = performance.now();
+    if (this.value === undefined || this.value.until < now) this.value = { of: this.read(), until: now + LIST_LIFE_MS };
+    return this.value.of;
+  }
+}
+
+/** The machine that this process runs on. Lists of functions are read again when they are a second old. */
 export class LinuxAttachMachine implements AttachMachine {
   private readonly facts = new LinuxFacts();
-  private listed: readonly TraceableFunction[] | undefined;
-  private known: ReadonlySet<string> | undefined;
+  private readonly listed = new Fresh(() => listTraceable());
+  private readonly known = new Fresh(() => kernelFunctions());
 
   get arch(): UsdtArch | undefined {
     const here = arch();
@@ -47,26 +66,32 @@ export class LinuxAttachMachine implements AttachMachine {
   }
 
   traceableFunctions(): readonly TraceableFunction[] | undefined {
-    if (this.listed !== undefined) return this.listed;
-    const bytes = machine.source.read(`${tracefs()}/available_filter_functions`);
-    if (bytes === undefined) return undefined;
-    const found: TraceableFunction[] = [];
-    for (const line of new TextDecoder().decode(bytes).split("\n")) {
-      const [name = "", module] = line.split(/[ \t]+/);
-      if (name === "" || name.startsWith(INVALID)) continue;
-      found.push(module === undefined || !module.startsWith("[") ? { name } : { name, module: module.slice(1, -1) });
-    }
-    return (this.listed = found);
+    return this.listed.get();
   }
 
   kernelFunctions(): ReadonlySet<string> {
-    return (this.known ??= kernelFunctions());
+    return this.known.get();
   }
 
   get hasCookies(): boolean {
     return this.facts.hasBpfCookie;
   }
 }
+
+function listTraceable(): TraceableFunction[] | undefined {
+  const bytes = machine.source.read(`${tracefs()}/available_filter_functions`);
+  if (bytes === undefined) return undefined;
+  const found: TraceableFunction[] = [];
+  for (const line of new TextDecoder().decode(bytes).split("\n")) {
+    const [name = "", module] = line.split(/[ \t]+/);
+    if (name === "" || name.startsWith(INVALID)) continue;
+    found.push(module === undefined || !module.startsWith("[") ? { name } : { name, module: module.slice(1, -1) });
+  }
+  return found;
+}
+
+/** What requests mean by default: one for all, so that its lists serve all programs of an object. */
+export const thisMachine: AttachMachine = new LinuxAttachMachine();
 
 /** The architecture, or UnsupportedError that names it. */
 export function requireArch(what: string, on: AttachMachine): UsdtArch {

@@ -53,6 +53,9 @@ const wantedByAttachType: ReadonlyMap<number, string> = new Map([
   ],
 ]);
 
+/** Attach types of tracing programs for many functions at once (`fentry.multi`), which are not among those known here. */
+const FIRST_MULTI_ATTACH_TYPE = 59;
+
 /** By `ProgType.*`: why nothing can be said. */
 const unattached: ReadonlyMap<number, string> = new Map([
   [ProgType.SYSCALL, "syscall programs run when they are asked to: use testRun"],
@@ -68,6 +71,8 @@ export function placeWanted(program: ProgramSpec): string {
   const { type, expectedAttachType, section } = program;
   if (expectedAttachType === AttachType.XDP_DEVMAP || expectedAttachType === AttachType.XDP_CPUMAP)
     return "programs of device and CPU maps are attached by putting their descriptor into the map";
+  if (type === ProgType.TRACING && expectedAttachType >= FIRST_MULTI_ATTACH_TYPE)
+    return "tracing programs are attached to one function each: name it in the section, or use kprobe.multi";
   const place = unattached.get(type);
   if (place !== undefined) return place;
   const named =

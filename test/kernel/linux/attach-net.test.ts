@@ -268,6 +268,27 @@ describeWith(["linux", "root", "bpf", "iproute2"], "network devices", () => {
   });
 });
 
+describeWith(["linux", "root", "bpf", "iproute2"], "network devices with a qdisc of the older kind", () => {
+  guardLeaks();
+  useNetworkNamespace();
+
+  test("tc by netlink: joins ingress, and is told that there is no egress", () => {
+    const kernel = openLinuxKernel();
+    using loaded = load(kernel, ["classify", counting(0), CLASSIFIER]);
+    run("tc", "qdisc", "add", "dev", "v1", "ingress");
+    const attach = (direction: "ingress" | "egress"): LinuxLink =>
+      kernel.attach(loaded.program("classify"), { kind: "tc", device: "v1", direction });
+    {
+      using link = attach("ingress");
+      expect(link.noLink).toContain("filter of tc");
+      sendPackets(2);
+    }
+    expect(countOf(loaded)).toBeGreaterThanOrEqual(2);
+    expect(() => attach("egress")).toThrow("tc egress on v1: the device has a qdisc ingress, which sees no egress");
+    expect(run("tc", "qdisc", "show", "dev", "v1")).toContain("qdisc ingress");
+  });
+});
+
 describeWith(["linux", "root", "bpf", "iproute2"], "network namespaces and the packet filter", () => {
   guardLeaks();
   useNetworkNamespace();

@@ -10,6 +10,7 @@ import type { LinuxProgram } from "../programs.ts";
 import { openCgroup } from "./cgroup-path.ts";
 import { type SpecOf, attachFailure, builtWithout, tooOld, withoutLink } from "./common.ts";
 import { namePrograms } from "./occupants.ts";
+import { requireBpfLsm } from "./tracing.ts";
 
 /** Where programs go that were loaded without an attach type, by `ProgType.*`. */
 const defaultTypes: ReadonlyMap<number, number> = new Map([
@@ -42,6 +43,11 @@ export function attachCgroup(program: LinuxProgram, spec: SpecOf<"cgroup">): Lin
   const { type, name, expectedAttachType } = program.spec;
   const what = `cgroup ${spec.path}`;
   if (!cgroupTypes.has(type)) throw new TypeError(`${what}: program ${name} is of a type that does not go to cgroups`);
+  if (type === ProgType.LSM) {
+    if (expectedAttachType !== AttachType.LSM_CGROUP)
+      throw new TypeError(`${what}: program ${name} is for all tasks (SEC("lsm_cgroup/HOOK") is wanted)`);
+    requireBpfLsm(`LSM hook ${program.spec.attachTo ?? name} of ${what}`);
+  }
   const attachType = expectedAttachType === 0 ? (defaultTypes.get(type) ?? 0) : expectedAttachType;
   const missing = builtWithout(what, "CONFIG_CGROUP_BPF");
   if (missing !== undefined) throw missing;

@@ -95,8 +95,18 @@ function sweep(netlink: Netlink, ifindex: number): void {
   }
 }
 
+/** Kind of the qdisc at the place of `clsact`. */
+function qdiscKind(netlink: Netlink, ifindex: number): string | undefined {
+  const result = netlink.request({
+    type: NetlinkMessage.GETQDISC,
+    header: header(ifindex, CLSACT_PARENT, CLSACT_HANDLE),
+  });
+  const answer = "answers" in result ? result.answers[0] : undefined;
+  return answer && new NetlinkAttributes(answer.body.subarray(TcMessage.SIZE)).string(Attribute.KIND);
+}
+
 /** Makes the qdisc. True when it was not there before. */
-function addQdisc(netlink: Netlink, ifindex: number, what: string): boolean {
+function addQdisc(netlink: Netlink, ifindex: number, direction: keyof typeof parents, what: string): boolean {
   const result = netlink.request({
     type: NetlinkMessage.NEWQDISC,
     flags: NetlinkFlag.CREATE | NetlinkFlag.EXCL,
@@ -104,7 +114,15 @@ function addQdisc(netlink: Netlink, ifindex: number, what: string): boolean {
     attributes: [[Attribute.KIND, "clsact"]],
   });
   if ("answers" in result) return true;
-  if (result.errno === Errno.EEXIST) return false;
+  if (result.errno === Errno.EEXIST) {
+    // The kernel would put a filter for egress among those for ingress.
+    if (direction === "egress" && qdiscKind(netlink, ifindex) === "ingress") {
+      const why =
+        "the device has a qdisc ingress, which sees no egress: replace it by clsact (tc qdisc replace dev DEVICE clsact)";
+      throw new UnsupportedError(what, why);
+    }
+    return false;
+  }
   if (result.errno === Errno.ENOENT || result.errno === Errno.EOPNOTSUPP) {
     const missing = builtWithout(what, "CONFIG_NET_SCH_INGRESS", "CONFIG_NET_CLS_BPF");
     throw missing ?? new UnsupportedError(what, "the kernel has no clsact (module sch_ingress): modprobe sch_ingress");
@@ -134,7 +152,7 @@ export function attachTc(program: LinuxProgram, spec: SpecOf<"tc">): LinuxLink {
   let made = false;
   try {
     sweep(netlink, index);
-    made = addQdisc(netlink, index, what);
+    made = addQdisc(netlink, index, spec.direction, what);
     const result = netlink.request({
       type: NetlinkMessage.NEWTFILTER,
       flags: NetlinkFlag.CREATE | NetlinkFlag.EXCL | NetlinkFlag.ECHO,
@@ -181,10 +199,6 @@ function filterFailure(what: string, spec: SpecOf<"tc">, errno: number, reason: 
     const missing = builtWithout(what, "CONFIG_NET_CLS_BPF");
     const why = "the kernel has no bpf filters (module cls_bpf): modprobe cls_bpf";
     return missing ?? new UnsupportedError(what, why, { cause });
-  }
-  if (errno === Errno.EINVAL && spec.direction === "egress") {
-    const why = "the device has a qdisc ingress, which sees no egress: tc qdisc replace dev DEVICE clsact";
-    return new UnsupportedError(what, why, { cause });
   }
   return cause;
 }

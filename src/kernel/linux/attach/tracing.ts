@@ -71,6 +71,7 @@ export function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): L
   if (expectedAttachType === AttachType.TRACE_ITER) {
     return new LinuxLink(spec, onlyLink(linkIterator(program.fd.value, what)));
   }
+  if (expectedAttachType === AttachType.LSM_MAC) requireBpfLsm(what);
   const cookie = spec.cookie ?? 0;
   const [major, minor] = expectedAttachType === AttachType.TRACE_RAW_TP ? [6, 10] : [6, 0];
   const old = cookie === 0 ? undefined : tooOld(`${what} with a cookie`, major!, minor!);
@@ -85,6 +86,16 @@ export function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): L
   } catch (error) {
     throw error instanceof SyscallError ? tracingFailure(program, what, error.errno, error) : error;
   }
+}
+
+/** Hooks of LSM programs are there in any kernel that was built so; they are called only where `bpf` is among the active modules. */
+export function requireBpfLsm(what: string): void {
+  const missing = builtWithout(what, "CONFIG_BPF_LSM");
+  if (missing !== undefined) throw missing;
+  const active = machine.file("/sys/kernel/security/lsm")?.trim();
+  if (active === undefined || active.split(",").includes("bpf")) return;
+  const why = `the kernel calls no programs at LSM hooks: boot it with lsm=${active},bpf`;
+  throw new UnsupportedError(what, why);
 }
 
 function tracingFailure(program: LinuxProgram, what: string, errno: number, cause: Error): Error {
