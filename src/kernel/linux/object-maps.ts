@@ -144,6 +144,10 @@ export class ObjectMaps {
     const { btfFd, tokenFd, structOps } = this.context;
     const layout = structOps?.get(spec.name);
     if (layout !== undefined) {
+      if (spec.structOps?.link === true && !machine.atLeast(6, 4)) {
+        const why = "links to struct_ops need Linux 6.4: put it in section .struct_ops";
+        throw new UnsupportedError(`map ${spec.name}`, why);
+      }
       const moduleFd = layout.module === undefined ? undefined : openModuleBtf(layout.module);
       try {
         return createMap(spec, {
