@@ -25,6 +25,8 @@ export interface MessageOptions {
   readonly length?: number;
   readonly hint?: string;
   readonly notes?: readonly Note[];
+  /** Of warnings: what clang calls their group, so that `#pragma GCC diagnostic ignored "-W…"` finds them. */
+  readonly group?: string;
 }
 
 /** Errors after which the rest would be noise. */
@@ -37,6 +39,8 @@ export class Diagnostics {
   readonly sources: SourceMap;
   readonly messages: CDiagnostic[] = [];
   private errors = 0;
+  private ignored: ReadonlySet<string> = new Set();
+  private readonly ignoredBefore: ReadonlySet<string>[] = [];
 
   constructor(sources: SourceMap) {
     this.sources = sources;
@@ -64,8 +68,21 @@ export class Diagnostics {
 
   /** Adds a warning, unless it is about a header of the system. */
   warning(location: number, message: string, options: MessageOptions = {}): void {
+    if (options.group !== undefined && this.ignored.has(options.group)) return;
     if (this.sources.fileAt(this.sources.origin(location)).system) return;
     this.add("warning", location, message, options);
+  }
+
+  /** `#pragma GCC diagnostic`: `push`, `pop`, or what becomes of a group of warnings from here on. */
+  pragma(action: string, group: string = ""): void {
+    if (action === "push") this.ignoredBefore.push(this.ignored);
+    else if (action === "pop") this.ignored = this.ignoredBefore.pop() ?? this.ignored;
+    else {
+      const ignored = new Set(this.ignored);
+      if (action === "ignored") ignored.add(group);
+      else ignored.delete(group);
+      this.ignored = ignored;
+    }
   }
 
   private add(severity: CDiagnostic["severity"], location: number, message: string, options: MessageOptions): void {

@@ -1,6 +1,10 @@
 /** Preprocesses texts for tests. */
 import { Diagnostics } from "../../../src/lang/c/diagnostics.ts";
 import { NameTable } from "../../../src/lang/c/names.ts";
+import type { TranslationUnit } from "../../../src/lang/c/ast.ts";
+import type { OuterDeclarations } from "../../../src/lang/c/parser/scope.ts";
+import { parseUnit } from "../../../src/lang/c/parser/unit.ts";
+import { predefinedMacros } from "../../../src/lang/c/preprocessor/predefined.ts";
 import type { HeaderProvider } from "../../../src/lang/c/preprocessor/headers.ts";
 import { Preprocessor } from "../../../src/lang/c/preprocessor/preprocessor.ts";
 import { type Token, TokenKind, tokensToText } from "../../../src/lang/c/preprocessor/token.ts";
@@ -49,4 +53,30 @@ export function preprocess(
     if (diagnostics.errorCount === 0) throw error;
   }
   return { tokens, text: tokensToText(tokens, true), diagnostics };
+}
+
+/** What became of a program. */
+export interface ParsedUnit {
+  readonly unit: TranslationUnit | undefined;
+  readonly diagnostics: Diagnostics;
+}
+
+/** Parses a text as `main.c`; fatal errors are among the diagnostics. */
+export function parse(text: string, outer?: OuterDeclarations): ParsedUnit {
+  const sources = new SourceMap();
+  const diagnostics = new Diagnostics(sources);
+  const names = new NameTable();
+  try {
+    const preprocessor = new Preprocessor("main.c", text, {
+      sources,
+      diagnostics,
+      names,
+      headers: headersOf({}),
+      prelude: predefinedMacros(),
+    });
+    return { unit: parseUnit(preprocessor, diagnostics, names, outer), diagnostics };
+  } catch (error) {
+    if (diagnostics.errorCount === 0) throw error;
+    return { unit: undefined, diagnostics };
+  }
 }

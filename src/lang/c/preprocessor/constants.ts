@@ -9,6 +9,15 @@ export interface IntegerConstant {
   readonly decimal: boolean;
 }
 
+/** Reads a floating-point constant; undefined for what is none. */
+export function floatingConstant(text: string): number | undefined {
+  const decimal = /^((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[fFlL]?$/.exec(text);
+  if (decimal !== null && /[.eE]/.test(text)) return Number(decimal[1]);
+  const hex = /^0[xX]([\da-fA-F]*)\.?([\da-fA-F]*)[pP]([+-]?\d+)[fFlL]?$/.exec(text);
+  if (hex === null || `${hex[1]}${hex[2]}` === "") return undefined;
+  return Number.parseInt(`${hex[1]}${hex[2]}`, 16) * 2 ** (Number(hex[3]) - 4 * hex[2]!.length);
+}
+
 /** Why a constant is none. */
 export interface ConstantProblem {
   readonly problem: string;

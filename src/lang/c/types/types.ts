@@ -207,18 +207,33 @@ function integer(name: string, bits: IntegerType["bits"], signed: boolean, rank:
 
 /** Plain `char` is signed for eBPF. */
 export const CHAR: IntegerType = integer("char", 8, true, 1);
+/** `signed char`. */
 export const SIGNED_CHAR: IntegerType = integer("signed char", 8, true, 1);
+/** `unsigned char`. */
 export const UNSIGNED_CHAR: IntegerType = integer("unsigned char", 8, false, 1);
+/** `short`. */
 export const SHORT: IntegerType = integer("short", 16, true, 2);
+/** `unsigned short`. */
 export const UNSIGNED_SHORT: IntegerType = integer("unsigned short", 16, false, 2);
+/** `int`. */
 export const INT: IntegerType = integer("int", 32, true, 3);
+/** `unsigned int`. */
 export const UNSIGNED_INT: IntegerType = integer("unsigned int", 32, false, 3);
+/** `long`. */
 export const LONG: IntegerType = integer("long", 64, true, 4);
+/** `unsigned long`. */
 export const UNSIGNED_LONG: IntegerType = integer("unsigned long", 64, false, 4);
+/** `long long`. */
 export const LONG_LONG: IntegerType = integer("long long", 64, true, 5);
+/** `unsigned long long`. */
 export const UNSIGNED_LONG_LONG: IntegerType = integer("unsigned long long", 64, false, 5);
+/** `__int128`. */
 export const INT128: IntegerType = integer("__int128", 128, true, 6);
+/** `unsigned __int128`. */
 export const UNSIGNED_INT128: IntegerType = integer("unsigned __int128", 128, false, 6);
+
+/** The type of floating-point constants. */
+export const DOUBLE: FloatType = { kind: "float", name: "double", size: 8 };
 
 /** All integer types, those of one width and sign in the order of their rank. */
 export const integerTypes: readonly IntegerType[] = [

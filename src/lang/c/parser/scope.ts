@@ -1,0 +1,105 @@
+/** What names mean: scopes of the program, and around them what the kernel and the compiler declare. */
+import type { FunctionDecl, VariableDecl } from "../ast.ts";
+import type { Name } from "../names.ts";
+import type { CType, EnumType, RecordType } from "../types/types.ts";
+
+/** What an ordinary identifier stands for. */
+export type Binding =
+  | { readonly kind: "typedef"; readonly type: CType; readonly location: number }
+  | { readonly kind: "constant"; readonly value: bigint; readonly type: CType; readonly location: number }
+  | VariableDecl
+  | FunctionDecl;
+
+/** Declarations that are there without being written: the kernel's types, helpers. */
+export interface OuterDeclarations {
+  ordinary(name: string): Binding | undefined;
+  record(union: boolean, tag: string): RecordType | undefined;
+  enumeration(tag: string): EnumType | undefined;
+  /** Names that come close to one that does not exist. */
+  nearest(name: string): readonly string[];
+}
+
+interface Scope {
+  readonly ordinary: Map<Name, Binding>;
+  readonly tags: Map<Name, RecordType | EnumType>;
+}
+
+/** The scopes at a place of the program, the file's first. */
+export class Scopes {
+  private readonly outer: OuterDeclarations | undefined;
+  private readonly scopes: Scope[] = [{ ordinary: new Map(), tags: new Map() }];
+
+  constructor(outer: OuterDeclarations | undefined) {
+    this.outer = outer;
+  }
+
+  get atFile(): boolean {
+    return this.scopes.length === 1;
+  }
+
+  enter(): void {
+    this.scopes.push({ ordinary: new Map(), tags: new Map() });
+  }
+
+  leave(): void {
+    this.scopes.pop();
+  }
+
+  declare(name: Name, binding: Binding): void {
+    this.scopes.at(-1)!.ordinary.set(name, binding);
+  }
+
+  /** Declares in the file's scope: functions that a block declares. */
+  declareInFile(name: Name, binding: Binding): void {
+    this.scopes[0]!.ordinary.set(name, binding);
+  }
+
+  declareTag(name: Name, type: RecordType | EnumType): void {
+    this.scopes.at(-1)!.tags.set(name, type);
+  }
+
+  /** What the innermost scope alone says. */
+  own(name: Name): Binding | undefined {
+    return this.scopes.at(-1)!.ordinary.get(name);
+  }
+
+  ownTag(name: Name): RecordType | EnumType | undefined {
+    return this.scopes.at(-1)!.tags.get(name);
+  }
+
+  /** What the program itself says in the file's scope. */
+  inFile(name: Name): Binding | undefined {
+    return this.scopes[0]!.ordinary.get(name);
+  }
+
+  find(name: Name): Binding | undefined {
+    for (let i = this.scopes.length - 1; i >= 0; i--) {
+      const found = this.scopes[i]!.ordinary.get(name);
+      if (found !== undefined) return found;
+    }
+    const found = this.outer?.ordinary(name.text);
+    // Once asked for, it is as good as written at the top of the file.
+    if (found !== undefined) this.declareInFile(name, found);
+    return found;
+  }
+
+  findTag(name: Name, keyword: "struct" | "union" | "enum"): RecordType | EnumType | undefined {
+    for (let i = this.scopes.length - 1; i >= 0; i--) {
+      const found = this.scopes[i]!.tags.get(name);
+      if (found !== undefined) return found;
+    }
+    const found =
+      keyword === "enum" ? this.outer?.enumeration(name.text) : this.outer?.record(keyword === "union", name.text);
+    if (found !== undefined) this.scopes[0]!.tags.set(name, found);
+    return found;
+  }
+
+  /** Names in sight. */
+  *names(): Generator<string> {
+    for (const scope of this.scopes) for (const name of scope.ordinary.keys()) yield name.text;
+  }
+
+  nearestOutside(name: string): readonly string[] {
+    return this.outer?.nearest(name) ?? [];
+  }
+}

@@ -1,0 +1,92 @@
+/** The parser's view of the tokens: any number ahead, pragmas taken out on the way. */
+import type { Diagnostics } from "../diagnostics.ts";
+import type { Preprocessor } from "../preprocessor/preprocessor.ts";
+import { type Token, TokenKind } from "../preprocessor/token.ts";
+
+/** Reads tokens for a parser. */
+export class TokenStream {
+  private readonly preprocessor: Preprocessor;
+  private readonly diagnostics: Diagnostics;
+  private readonly pragma: (token: Token) => void;
+  private readonly ahead: Token[] = [];
+  /** The token that {@link next} gave last. */
+  previous: Token | undefined;
+
+  /** `pragma` is called for each pragma when the token before it has been read. */
+  constructor(preprocessor: Preprocessor, diagnostics: Diagnostics, pragma: (token: Token) => void) {
+    this.preprocessor = preprocessor;
+    this.diagnostics = diagnostics;
+    this.pragma = pragma;
+  }
+
+  /** The token `distance` ahead; pragmas before the very next one take effect. */
+  peek(distance: number = 0): Token {
+    while (this.ahead.length <= distance) this.ahead.push(this.preprocessor.next());
+    for (let i = 0; i <= distance;) {
+      const token = this.ahead[i]!;
+      if (token.kind !== TokenKind.PRAGMA) i++;
+      else {
+        // Out of turn only when a whole pragma stands between two tokens of one construct.
+        this.ahead.splice(i, 1);
+        this.pragma(token);
+        while (this.ahead.length <= distance) this.ahead.push(this.preprocessor.next());
+      }
+    }
+    return this.ahead[distance]!;
+  }
+
+  next(): Token {
+    const token = this.peek();
+    if (token.kind !== TokenKind.END) this.ahead.shift();
+    this.previous = token;
+    return token;
+  }
+
+  /** Location of the next token. */
+  get location(): number {
+    return this.peek().location;
+  }
+
+  get atEnd(): boolean {
+    return this.peek().kind === TokenKind.END;
+  }
+
+  /** True when the next token is this punctuator or word. */
+  at(text: string): boolean {
+    return isToken(this.peek(), text);
+  }
+
+  /** Takes the next token when it is this punctuator or word. */
+  accept(text: string): Token | undefined {
+    return this.at(text) ? this.next() : undefined;
+  }
+
+  /** Takes this punctuator or word, or reports that it is missing behind what came before. */
+  expect(text: string, where: string): Token | undefined {
+    if (this.at(text)) return this.next();
+    const found = this.peek();
+    const what = found.kind === TokenKind.END ? "the end of the file" : found.text;
+    this.diagnostics.error(found.location, `${text} is missing ${where}, here is ${what}`, {
+      length: Math.max(1, found.text.length),
+    });
+    return undefined;
+  }
+
+  /** Goes behind the next `;` at this depth, or before a `}` that closes it: to go on after an error. */
+  recover(): void {
+    for (let depth = 0; !this.atEnd;) {
+      if (depth === 0 && this.at("}")) return;
+      const token = this.next();
+      if (token.is("{") || token.is("(") || token.is("[")) depth++;
+      else if (token.is("}") || token.is(")") || token.is("]")) {
+        depth--;
+        if (depth <= 0 && token.is("}")) return;
+      } else if (depth <= 0 && token.is(";")) return;
+    }
+  }
+}
+
+/** True for a punctuator or identifier spelled so. */
+export function isToken(token: Token, text: string): boolean {
+  return token.text === text && (token.kind === TokenKind.PUNCTUATOR || token.kind === TokenKind.IDENTIFIER);
+}
