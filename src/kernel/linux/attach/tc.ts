@@ -99,6 +99,8 @@ function sweep(netlink: Netlink, ifindex: number): void {
 function qdiscKind(netlink: Netlink, ifindex: number): string | undefined {
   const result = netlink.request({
     type: NetlinkMessage.GETQDISC,
+    // Without it only listeners to all changes are answered.
+    flags: NetlinkFlag.ECHO,
     header: header(ifindex, CLSACT_PARENT, CLSACT_HANDLE),
   });
   const answer = "answers" in result ? result.answers[0] : undefined;
