@@ -1,5 +1,6 @@
 /** Writes BTF.ext: the records of a whole object file, by section, beside its BTF. */
 import { ByteWriter } from "../base/index.ts";
+import { CORE_RELOCATION_SIZE } from "./btf-ext-read.ts";
 import type { BtfBuilder } from "./builder.ts";
 import { BTF_MAGIC, BTF_VERSION } from "./kinds.ts";
 import { FUNC_INFO_SIZE, LINE_INFO_SIZE } from "./program-info.ts";
@@ -17,6 +18,8 @@ export interface BtfExtSection {
   /** In ascending order of offsets; empty when there are none. */
   readonly funcInfo: Uint8Array;
   readonly lineInfo: Uint8Array;
+  /** `struct bpf_core_relo`; absent when there are none. */
+  readonly coreRelocations?: Uint8Array;
 }
 
 /**
@@ -26,20 +29,22 @@ export interface BtfExtSection {
 export function encodeBtfExt(builder: BtfBuilder, sections: readonly BtfExtSection[]): Uint8Array | undefined {
   const functions = encodeRecords(builder, FUNC_INFO_SIZE, sections, (s) => s.funcInfo);
   const lines = encodeRecords(builder, LINE_INFO_SIZE, sections, (s) => s.lineInfo);
-  if (functions.length + lines.length === 0) return undefined;
-  const out = new ByteWriter(HEADER_SIZE + functions.length + lines.length);
+  const core = encodeRecords(builder, CORE_RELOCATION_SIZE, sections, (s) => s.coreRelocations ?? new Uint8Array(0));
+  if (functions.length + lines.length + core.length === 0) return undefined;
+  const out = new ByteWriter(HEADER_SIZE + functions.length + lines.length + core.length);
   out.u16le(BTF_MAGIC);
   out.u8(BTF_VERSION);
   out.u8(0);
   out.u32le(HEADER_SIZE);
   let offset = 0;
-  for (const { length } of [functions, lines, { length: 0 }]) {
+  for (const { length } of [functions, lines, core]) {
     out.u32le(offset);
     out.u32le(length);
     offset += length;
   }
   out.bytes(functions);
   out.bytes(lines);
+  out.bytes(core);
   return out.finish();
 }
 

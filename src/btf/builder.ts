@@ -230,6 +230,14 @@ export class BtfBuilder {
     else this.replace(id, this.encode(kind, words[0]!, words[2]!, [], linkage));
   }
 
+  /** Changes the type of a variable that was added before. Throws RangeError when `id` is none. */
+  setVariableType(id: number, typeId: number): void {
+    if (this.kindOf(id) !== BtfKind.VAR) throw new RangeError(`BTF: type ${id} is no variable`);
+    const words = [...this.types[id - 1]!];
+    words[2] = this.known(typeId);
+    this.replace(id, words);
+  }
+
   /** A section of variables, `.rodata` or `.maps`, its entries in ascending order of offsets. */
   dataSection(name: string, size: number, entries: readonly BtfSectionEntry[]): number {
     return this.unique(this.encodeDataSection(name, size, entries));

@@ -206,7 +206,8 @@ function layOut(headers: readonly Header[], names: readonly number[], namesIndex
     const size = typeof data === "number" ? data : data.length;
     const offset = Math.ceil(end / alignment) * alignment;
     places.push({ offset, size });
-    end = typeof data === "number" ? offset : offset + size;
+    // What takes no bytes moves nothing.
+    if (typeof data !== "number") end = offset + size;
   }
   const tableOffset = Math.ceil(end / 8) * 8;
   const out = new ByteWriter(tableOffset + (headers.length + 1) * sizes.section);

@@ -94,6 +94,8 @@ export const ELF_VERSION_HIDDEN = 0x8000;
 export const ElfBpfRelocation = {
   /** Both immediates of an ld_imm64. */
   R_BPF_64_64: 1,
+  /** Eight bytes of data. */
+  R_BPF_64_ABS64: 2,
   /** The immediate of a call. */
   R_BPF_64_32: 10,
 } as const;

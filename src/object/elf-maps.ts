@@ -1,23 +1,28 @@
 /** How maps stand in an object file: definitions in `.maps` that only BTF describes, or contents of a section of data. */
 import { UnsupportedError } from "../base/index.ts";
-import { BtfKind, BtfVarLinkage, mapTakesBtf } from "../btf/index.ts";
+import { BtfIntEncoding, BtfKind, BtfVarLinkage, btfIdentifier, mapTakesBtf } from "../btf/index.ts";
 import type { Btf, BtfBuilder, BtfDataSection, BtfSectionEntry } from "../btf/index.ts";
 import { MapFlags, MapType } from "../isa/index.ts";
+import { ARENA_DATA } from "./read/data-maps.ts";
+import { KCONFIG } from "./read/externs.ts";
 import type { BpfObject, MapSpec } from "./spec.ts";
+import type { VariableSpec } from "./variables.ts";
 
 /** A map with its place in the file. */
 export type PlacedMap =
-  /** A variable of `.maps`, whose bytes are never read: its type tells everything. */
+  /** A variable of `.maps`, whose bytes are never read: its type tells everything. An arena's first bytes are a section of their own. */
   | { readonly kind: "definition"; readonly spec: MapSpec; readonly symbol: string }
   /** The only value of an array map, as a section of that name. */
-  | { readonly kind: "data"; readonly spec: MapSpec; readonly symbol: string; readonly section: string };
+  | { readonly kind: "data"; readonly spec: MapSpec; readonly symbol: string; readonly section: string }
+  /** A variable of a section of structs of functions. */
+  | { readonly kind: "struct-ops"; readonly spec: MapSpec; readonly symbol: string; readonly section: string };
 
 /** Sections of data, by what libbpf does with them. */
 const dataSections = {
   /** Read-only to programs, frozen. */
   readOnly: ".rodata",
   data: ".data",
-  /** Takes no bytes of the file: zero. Only under this name: libbpf before 1.1 and bpftool 7.1 know no `.bss.NAME`. */
+  /** Takes no bytes of the file: zero. Maps without a name of this kind are not put there: libbpf before 1.1 and bpftool 7.1 know no `.bss.NAME`. */
   zero: ".bss",
 } as const;
 
@@ -33,12 +38,28 @@ export function placeMaps(object: BpfObject, symbolOf: (name: string) => string)
     for (const r of program.relocations)
       if (r.kind === "map" || r.kind === "map-value") uses[r.kind].set(r.map, program.name);
   }
+  const hasOptions = object.externs?.some((extern) => extern.kind === "kconfig") === true;
   const placed = new Map<string, PlacedMap>();
   for (const spec of object.maps) {
+    // Loaders make it themselves, of the variables that stand for options.
+    if (hasOptions && spec.name === KCONFIG) continue;
     if (placed.has(spec.name)) throw new RangeError(`map ${spec.name}: two maps of this name`);
     const symbol = symbolOf(spec.name);
-    const isData = spec.initialValue !== undefined || spec.frozen === true || uses["map-value"].has(spec.name);
-    if (isData) {
+    const { initialValue, frozen, type } = spec;
+    // No definition has a name with a dot before it.
+    const isData =
+      initialValue !== undefined || frozen === true || uses["map-value"].has(spec.name) || spec.name.startsWith(".");
+    if (type === MapType.STRUCT_OPS) {
+      placed.set(spec.name, { kind: "struct-ops", spec, symbol, section: structOpsSection(spec) });
+    } else if (type === MapType.ARENA) {
+      if (initialValue === undefined && uses["map-value"].has(spec.name)) {
+        throw unsupported(
+          spec,
+          `program ${uses["map-value"].get(spec.name)} wants an address in it, and it has no first value`,
+        );
+      }
+      placed.set(spec.name, { kind: "definition", spec, symbol });
+    } else if (isData) {
       const user = uses.map.get(spec.name);
       if (user !== undefined) {
         throw unsupported(spec, `libbpf gives addresses within sections of data only, program ${user} wants the map`);
@@ -50,25 +71,36 @@ export function placeMaps(object: BpfObject, symbolOf: (name: string) => string)
     }
   }
   for (const used of [...uses.map, ...uses["map-value"]]) {
-    if (!placed.has(used[0])) throw new RangeError(`program ${used[1]}: the object has no map ${used[0]}`);
+    const isKnown = placed.has(used[0]) || (hasOptions && used[0] === KCONFIG);
+    if (!isKnown) throw new RangeError(`program ${used[1]}: the object has no map ${used[0]}`);
   }
   return placed;
+}
+
+function structOpsSection(spec: MapSpec): string {
+  const { structOps, initialValue, valueSize } = spec;
+  if (structOps === undefined) throw unsupported(spec, "its struct is not given");
+  if (initialValue === undefined || initialValue.length !== valueSize) {
+    throw new RangeError(
+      `map ${spec.name}: a first value of ${initialValue?.length ?? 0} bytes, the struct has ${valueSize}`,
+    );
+  }
+  return `${spec.autocreate === false ? "?" : ""}.struct_ops${structOps.link ? ".link" : ""}`;
 }
 
 function unsupported(spec: MapSpec, why: string): UnsupportedError {
   return new UnsupportedError(`map ${spec.name} in an object file`, why);
 }
 
-/** Maps whose creation takes more than the spec holds. */
-const undefinable: ReadonlyMap<number, string> = new Map<number, string>([
-  [MapType.ARRAY_OF_MAPS, "it needs the definition of its inner map"],
-  [MapType.HASH_OF_MAPS, "it needs the definition of its inner map"],
-  [MapType.STRUCT_OPS, "libbpf makes it of a variable in .struct_ops only"],
-]);
+const mapsOfMaps: ReadonlySet<number> = new Set([MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS]);
 
 function checkDefinition(spec: MapSpec): void {
-  const why = undefinable.get(spec.type);
-  if (why !== undefined) throw unsupported(spec, why);
+  if (mapsOfMaps.has(spec.type) && spec.inner === undefined)
+    throw unsupported(spec, "it needs the definition of its inner map");
+  const takesSlots = mapsOfMaps.has(spec.type) || spec.type === MapType.PROG_ARRAY;
+  if (spec.slots !== undefined && spec.slots.length > 0 && !takesSlots) {
+    throw unsupported(spec, "only maps of maps and arrays of programs have first entries");
+  }
 }
 
 function dataSectionName(spec: MapSpec, symbol: string): string {
@@ -87,10 +119,23 @@ function dataSectionName(spec: MapSpec, symbol: string): string {
       `flags 0x${flags.toString(16)}${frozen === true ? ", frozen" : ""}: sections of data are either frozen and read-only to programs, or neither`,
     );
   }
-  if (spec.name === dataSections.zero && initialValue === undefined && frozen !== true) return spec.name;
+  const isZero = spec.name === dataSections.zero || spec.name.startsWith(`${dataSections.zero}.`);
+  if (isZero && initialValue === undefined && frozen !== true) return spec.name;
   const base = frozen === true ? dataSections.readOnly : dataSections.data;
   // A map that came from a section keeps its name.
   return spec.name === base || spec.name.startsWith(`${base}.`) ? spec.name : `${base}.${symbol}`;
+}
+
+/** Bytes of a pointer in the file. */
+const POINTER = 8;
+/** `LIBBPF_PIN_BY_NAME` */
+const PIN_BY_NAME = 1;
+
+/** Where a definition is in `.maps`, in bytes. */
+export interface DefinitionPlace {
+  readonly offset: number;
+  readonly size: number;
+  readonly slotsAt: number;
 }
 
 /** A variable of a section of data. */
@@ -111,19 +156,21 @@ export class MapTypes {
     this.known = known;
   }
 
-  /** The variables of `.maps`, one after the other, 8 bytes a member. Returns the size of each. */
-  definitions(maps: readonly PlacedMap[]): number[] {
-    const sizes: number[] = [];
+  /** The variables of `.maps`, one after the other, 8 bytes a member. Returns where each is, and where its first entries start. */
+  definitions(maps: readonly PlacedMap[]): DefinitionPlace[] {
+    const places: DefinitionPlace[] = [];
     const entries: BtfSectionEntry[] = [];
     let offset = 0;
     for (const { spec, symbol } of maps) {
       const { typeId, size } = this.definition(spec);
-      entries.push({ typeId: this.builder.variable(symbol, typeId), offset, size });
-      sizes.push(size);
-      offset += size;
+      const last = spec.slots?.at(-1);
+      const whole = size + (last === undefined ? 0 : (last.index + 1) * POINTER);
+      entries.push({ typeId: this.builder.variable(symbol, typeId), offset, size: whole });
+      places.push({ offset, size: whole, slotsAt: offset + size });
+      offset += whole;
     }
     this.section(".maps", offset, entries);
-    return sizes;
+    return places;
   }
 
   /** The anonymous struct whose members' types are a map's properties. */
@@ -137,6 +184,13 @@ export class MapTypes {
     number("type", spec.type);
     if (spec.maxEntries !== 0) number("max_entries", spec.maxEntries);
     if (spec.flags !== 0) number("map_flags", spec.flags);
+    if (spec.numaNode !== undefined) number("numa_node", spec.numaNode);
+    if (spec.pinning === "by-name") number("pinning", PIN_BY_NAME);
+    const { mapExtra = 0n } = spec;
+    if (mapExtra > 0xffff_ffffn) {
+      const value = builder.enum("", 8, false, [{ name: `${btfIdentifier(spec.name)}_map_extra`, value: mapExtra }]);
+      members.push({ name: "map_extra", typeId: value });
+    } else if (mapExtra !== 0n) number("map_extra", Number(mapExtra));
     for (const [role, size, id = 0] of [
       ["key", spec.keySize, spec.keyTypeId],
       ["value", spec.valueSize, spec.valueTypeId],
@@ -146,13 +200,22 @@ export class MapTypes {
         members.push({ name: role, typeId: builder.pointer(id) });
       } else if (size !== 0) number(`${role}_size`, size);
     }
-    const size = members.length * 8;
+    const size = members.length * POINTER;
+    const element = this.slotElement(spec);
+    if (element !== undefined) members.push({ name: "values", typeId: builder.array(builder.pointer(element), 0) });
     const typeId = builder.struct(
       "",
       size,
-      members.map((m, i) => ({ ...m, bitOffset: i * 64 })),
+      members.map((m, i) => ({ ...m, bitOffset: i * POINTER * 8 })),
     );
     return { typeId, size };
+  }
+
+  /** What first entries point to: definitions of inner maps, or functions. */
+  private slotElement(spec: MapSpec): number | undefined {
+    if (spec.inner !== undefined) return this.definition(spec.inner).typeId;
+    if (spec.slots === undefined || spec.slots.length === 0) return undefined;
+    return this.builder.funcProto(this.builder.int("int", 4, BtfIntEncoding.SIGNED), []);
   }
 
   private checkSize(spec: MapSpec, role: string, id: number, size: number): void {
@@ -164,8 +227,8 @@ export class MapTypes {
     }
   }
 
-  /** Describes a section of data and returns its variables: those that the object's BTF tells, or one that is all of it. */
-  data(map: PlacedMap & { readonly kind: "data" }): DataVariable[] {
+  /** Describes a section of data and returns its variables: those that the object's BTF tells, or one that is all of it unless it has no name at all. */
+  data(map: PlacedMap & { readonly kind: "data" }, isDescribed: boolean): DataVariable[] {
     const { builder, known } = this;
     const { spec, symbol, section } = map;
     const id = spec.valueTypeId ?? 0;
@@ -184,6 +247,8 @@ export class MapTypes {
         return { name: variable.name, offset, size, isGlobal };
       });
     }
+    // Strings of the compiler: nothing names them, and nobody may look.
+    if (id === 0 && !isDescribed) return [];
     if (id !== 0) this.checkSize(spec, "value", id, spec.valueSize);
     const type = id === 0 ? builder.array(builder.int("unsigned char", 1), spec.valueSize) : id;
     // libbpf makes a section mappable exactly when it has a variable that others see.
@@ -192,6 +257,34 @@ export class MapTypes {
     const size = spec.valueSize;
     this.section(section, size, [{ typeId: builder.variable(symbol, type, linkage), offset: 0, size }]);
     return [{ name: symbol, offset: 0, size, isGlobal }];
+  }
+
+  /** Describes the variables of an arena. Those without a type are left out. */
+  arena(spec: MapSpec, variables: readonly VariableSpec[]): void {
+    const entries = variables
+      .filter((v) => v.typeId !== 0)
+      .toSorted((a, b) => a.offset - b.offset)
+      .map(({ name, typeId, offset, size, linkage }) => {
+        const global = linkage === "static" ? BtfVarLinkage.STATIC : BtfVarLinkage.GLOBAL_ALLOCATED;
+        return { typeId: this.builder.variable(name, typeId, global), offset, size };
+      });
+    this.section(ARENA_DATA, spec.initialValue!.length, entries);
+  }
+
+  /** The variables of a section of structs of functions, one after the other. Returns where each is. */
+  structOps(section: string, maps: readonly PlacedMap[]): number[] {
+    const offsets: number[] = [];
+    const entries: BtfSectionEntry[] = [];
+    let offset = 0;
+    for (const { spec, symbol } of maps) {
+      offset = Math.ceil(offset / POINTER) * POINTER;
+      this.checkSize(spec, "value", spec.structOps!.typeId, spec.valueSize);
+      entries.push({ typeId: this.builder.variable(symbol, spec.structOps!.typeId), offset, size: spec.valueSize });
+      offsets.push(offset);
+      offset += spec.valueSize;
+    }
+    this.section(section, offset, entries);
+    return offsets;
   }
 
   /** Adds a section of variables, or replaces that of the same name: libbpf looks at the first of a name only. */

@@ -1,5 +1,5 @@
 /** Writes an object as an ELF file that libbpf loads: bpftool, systemd, cilium/ebpf and all others that read clang's output. */
-import { UnsupportedError } from "../base/index.ts";
+import { ByteWriter, UnsupportedError } from "../base/index.ts";
 import {
   Btf,
   BtfBuilder,
@@ -9,23 +9,19 @@ import {
   LINE_INFO_SIZE,
   encodeBtfExt,
 } from "../btf/index.ts";
-import type { BtfExtSection, BtfFunc, BtfSectionEntry } from "../btf/index.ts";
+import type { BtfExtSection, BtfFunc } from "../btf/index.ts";
 import { INSN_SIZE, PseudoCall } from "../isa/index.ts";
 import type { AttachSpec } from "./attach.ts";
 import { ElfFile } from "./elf-file.ts";
 import type { ElfRelocationSpec } from "./elf-file.ts";
-import {
-  ElfBpfRelocation,
-  ElfSectionFlag,
-  ElfSectionIndex,
-  ElfSectionType,
-  ElfSymbolBinding,
-  ElfSymbolType,
-} from "./elf-format.ts";
+import { ElfBpfRelocation, ElfSectionFlag, ElfSectionType, ElfSymbolBinding, ElfSymbolType } from "./elf-format.ts";
+import { ExternWriter } from "./elf-externs.ts";
 import { MapTypes, placeMaps } from "./elf-maps.ts";
-import type { PlacedMap } from "./elf-maps.ts";
-import { splitFunctions } from "./functions.ts";
+import type { DataVariable, PlacedMap } from "./elf-maps.ts";
+import { findCycle, splitFunctions } from "./functions.ts";
 import type { FunctionReference, FunctionSpec } from "./functions.ts";
+import { ARENA_DATA } from "./read/data-maps.ts";
+import { EXCEPTION_CALLBACK } from "./read/programs.ts";
 import { secName } from "./sec-names.ts";
 import type { BpfObject, ProgramSpec } from "./spec.ts";
 
@@ -44,16 +40,17 @@ const DEFAULT_LIBBPF_MINOR = 1;
 
 /** Where libbpf looks for functions that programs call. */
 const TEXT = ".text";
-const KSYMS = ".ksyms";
 
 /**
  * Writes an object as a relocatable ELF file (64 bits, little-endian), as clang does and libbpf 1.1 and later load it:
  *
- * - programs in sections whose names say their types (several of one kind in one section), with global symbols;
+ * - programs in sections whose names say their types (several of one kind in one section), with global symbols; programs that were read
+ *   from a file stay in their sections;
  * - functions that programs call, once each, in `.text`; libbpf appends them in the order of calls, depth first;
- * - maps as variables of `.maps`, described by BTF; arrays of one entry that have a first value, are frozen or are addressed directly as
- *   sections `.rodata.NAME` or `.data.NAME`: maps of these names;
- * - the object's BTF with the types of maps behind its own, and BTF.ext.
+ * - maps as variables of `.maps`, described by BTF, with inner maps and first entries; arrays of one entry that have a first value, are
+ *   frozen or are addressed directly as sections `.rodata.NAME` or `.data.NAME`: maps of these names; structs of functions in `.struct_ops`;
+ * - what the kernel gives as externs of `.ksyms` and `.kconfig`;
+ * - the object's BTF with the types of maps behind its own, and BTF.ext with CO-RE relocations.
  *
  * Characters of names other than letters, digits and `_` become `_`; names that then are taken get a number.
  *
@@ -72,7 +69,7 @@ interface PlacedFunction {
   /** Bytes from the start of its section. */
   readonly offset: number;
   /** What each of its references means. */
-  readonly callees: readonly { readonly reference: FunctionReference; readonly callee: PlacedFunction }[];
+  readonly callees: { readonly reference: FunctionReference; readonly callee: PlacedFunction }[];
 }
 
 /** A section of code in the making. */
@@ -95,9 +92,12 @@ class ObjectWriter {
   /** Called functions by their contents, which equal functions of several programs share. */
   private readonly shared = new Map<string, PlacedFunction>();
   private readonly sharedKeys = new Map<PlacedFunction, number>();
-  /** Symbols that relocations name: of maps' definitions and data by map, of kernel functions by name. */
+  /** Symbols that relocations name: of maps' definitions. */
   private readonly mapSymbols = new Map<string, number>();
-  private readonly kernelSymbols = new Map<string, number>();
+  /** Symbols of sections whose addresses relocations name, by map. */
+  private readonly valueSymbols = new Map<string, number>();
+  private readonly programSymbols = new Map<string, number>();
+  private readonly externs: ExternWriter;
   private textSymbol = -1;
   private hasTypes: boolean;
 
@@ -108,20 +108,24 @@ class ObjectWriter {
     this.known = object.btf === undefined ? undefined : Btf.parse(object.btf);
     this.builder = object.btf === undefined ? new BtfBuilder() : BtfBuilder.extending(object.btf);
     this.types = new MapTypes(this.builder, this.known);
+    this.externs = new ExternWriter(object, this.known);
   }
 
   write(): Uint8Array {
     const { object, file } = this;
-    if (object.license.includes("\0")) throw new RangeError("license: a NUL would end it");
-    for (const { relocations } of object.programs) {
-      // These names are not ours to change.
-      for (const r of relocations) if (r.kind === "kfunc") this.takenNames.add(r.name);
+    if (object.byteOrder === "big") {
+      throw new UnsupportedError(
+        "a big-endian object file",
+        "the object's first values are big-endian, files are written little-endian",
+      );
     }
+    if (object.license.includes("\0")) throw new RangeError("license: a NUL would end it");
+    for (const name of this.externs.names()) this.takenNames.add(name);
     const programNames = new Map<ProgramSpec, string>();
     for (const program of object.programs) programNames.set(program, this.uniqueName(program.name));
     const maps = placeMaps(object, (name) => this.uniqueName(name));
     for (const program of object.programs) this.placeProgram(program, programNames.get(program)!);
-    this.declareKernelFunctions();
+    this.externs.declare(this.builder, this.known, this.types);
 
     const sections = [...this.code.values()].filter((s) => s.size > 0);
     const indexes = sections.map((s) => this.codeSection(s));
@@ -132,6 +136,11 @@ class ObjectWriter {
       alignment: 1,
       data: new TextEncoder().encode(`${object.license}\0`),
     });
+    if (object.kernelVersion !== undefined) {
+      const version = new Uint8Array(4);
+      new DataView(version.buffer).setUint32(0, object.kernelVersion, true);
+      this.dataSection("version", ElfSectionFlag.WRITE, version);
+    }
     this.writeMaps([...maps.values()]);
     for (const [i, section] of sections.entries()) this.finishCode(section, indexes[i]!);
     this.writeTypes(sections);
@@ -161,25 +170,47 @@ class ObjectWriter {
     const section = this.code.get(name) ?? { name, functions: [], size: 0 };
     this.code.set(name, section);
 
-    const byStart = new Map(splitFunctions(program).map((spec) => [spec.start, spec]));
+    const specs = splitFunctions(program, this.exceptionCallbacks(program));
+    const byStart = new Map(specs.map((spec) => [spec.start, spec]));
+    const cycle = findCycle(specs, (reference) => reference.kind === "call");
+    if (cycle !== undefined) {
+      throw new RangeError(`program ${program.name}: the function at instruction ${cycle} calls itself`);
+    }
     const called = new Map<number, PlacedFunction>();
-    const open = new Set<number>();
+    // A callback may hand itself on; what refers to itself is told from others by its place only.
+    const isShared = findCycle(specs, () => true) === undefined;
     const calleesOf = (spec: FunctionSpec): PlacedFunction["callees"] =>
       spec.references.map((reference) => ({ reference, callee: call(reference.target) }));
     const call = (start: number): PlacedFunction => {
       const known = called.get(start);
       if (known !== undefined) return known;
-      if (open.has(start)) {
-        throw new RangeError(`program ${program.name}: the function at instruction ${start} calls itself`);
-      }
-      open.add(start);
       const spec = byStart.get(start)!;
-      const placed = this.share(program, spec, calleesOf(spec), `${symbol}_${start}`);
+      const fallbackName = `${symbol}_${start}`;
+      const placed = isShared
+        ? this.share(program, spec, calleesOf(spec), fallbackName)
+        : this.placeCalled(program, spec, [], fallbackName);
       called.set(start, placed);
+      if (!isShared) placed.callees.push(...calleesOf(spec));
       return placed;
     };
     const main = byStart.get(0)!;
     this.place(section, { program, spec: main, symbol, isGlobal: true, callees: calleesOf(main) });
+    // Nothing calls a function for exceptions.
+    for (const { start } of specs) if (start !== 0) call(start);
+  }
+
+  /** Types of functions that only a tag names: loaders append them to the program. */
+  private exceptionCallbacks(program: ProgramSpec): ReadonlySet<number> {
+    const { known } = this;
+    const out = new Set<number>();
+    if (known === undefined || program.funcInfo.length < FUNC_INFO_SIZE) return out;
+    const main = new DataView(program.funcInfo.buffer, program.funcInfo.byteOffset).getUint32(4, true);
+    for (const id of known.idsByKind(BtfKind.DECL_TAG)) {
+      const tag = known.typeById(id);
+      if (tag.kind !== BtfKind.DECL_TAG || tag.typeId !== main || !tag.name.startsWith(EXCEPTION_CALLBACK)) continue;
+      for (const func of known.findAllByName(tag.name.slice(EXCEPTION_CALLBACK.length), BtfKind.FUNC)) out.add(func);
+    }
+    return out;
   }
 
   private place(section: CodeSection, unplaced: Omit<PlacedFunction, "offset">): PlacedFunction {
@@ -203,21 +234,31 @@ class ObjectWriter {
       neutral.join(),
       spec.lineInfo.join(),
       spec.relocations,
+      spec.coreRelocations,
       callees.map(({ reference, callee }) => [reference.insnIndex, this.sharedKeys.get(callee)]),
     ]);
     const known = this.shared.get(key);
     if (known !== undefined) return known;
+    const placed = this.placeCalled(program, spec, callees, fallbackName);
+    this.sharedKeys.set(placed, this.shared.size);
+    this.shared.set(key, placed);
+    return placed;
+  }
+
+  private placeCalled(
+    program: ProgramSpec,
+    spec: FunctionSpec,
+    callees: PlacedFunction["callees"],
+    fallbackName: string,
+  ): PlacedFunction {
     const type = spec.typeId === 0 ? undefined : this.functionType(program, spec.typeId);
-    const placed = this.place(this.code.get(TEXT)!, {
+    return this.place(this.code.get(TEXT)!, {
       program,
       spec,
       symbol: this.uniqueName(type?.name ?? fallbackName),
       isGlobal: type?.linkage === BtfFuncLinkage.GLOBAL,
       callees,
     });
-    this.sharedKeys.set(placed, this.shared.size);
-    this.shared.set(key, placed);
-    return placed;
   }
 
   private functionType(program: ProgramSpec, id: number): BtfFunc {
@@ -238,8 +279,8 @@ class ObjectWriter {
       data: new Uint8Array(section.size),
     });
     if (section.name === TEXT) this.textSymbol = this.sectionSymbol(index);
-    for (const { symbol, isGlobal, offset, spec } of section.functions) {
-      file.symbol({
+    for (const { symbol, isGlobal, offset, spec, program } of section.functions) {
+      const number = file.symbol({
         name: symbol,
         type: ElfSymbolType.FUNC,
         binding: isGlobal ? ElfSymbolBinding.GLOBAL : ElfSymbolBinding.LOCAL,
@@ -247,6 +288,7 @@ class ObjectWriter {
         value: offset,
         size: spec.code.length,
       });
+      if (section.name !== TEXT) this.programSymbols.set(program.name, number);
     }
     return index;
   }
@@ -263,37 +305,93 @@ class ObjectWriter {
   }
 
   private writeMaps(maps: readonly PlacedMap[]): void {
-    const { file, types } = this;
+    const { object, file, types } = this;
+    const written = new Set<string>(this.externs.sections());
+    this.externs.write(file);
     const definitions = maps.filter((m) => m.kind === "definition");
-    const written = new Set<string>();
     if (definitions.length > 0) {
-      const sizes = types.definitions(definitions);
-      const total = sizes.reduce((sum, size) => sum + size, 0);
-      const section = this.dataSection(".maps", ElfSectionFlag.WRITE, new Uint8Array(total));
       written.add(".maps");
-      let offset = 0;
-      for (const [i, { spec, symbol }] of definitions.entries()) {
-        const size = sizes[i]!;
-        this.mapSymbols.set(spec.name, this.objectSymbol(symbol, section, offset, size, true));
-        offset += size;
-      }
+      this.writeDefinitions(definitions);
     }
     for (const map of maps) {
       if (map.kind !== "data") continue;
       if (written.has(map.section)) throw new RangeError(`map ${map.spec.name}: two maps are section ${map.section}`);
       written.add(map.section);
       const { initialValue, valueSize, frozen } = map.spec;
-      const data = initialValue ?? (map.section === ".bss" ? valueSize : new Uint8Array(valueSize));
+      const data = initialValue ?? (map.section.startsWith(".bss") ? valueSize : new Uint8Array(valueSize));
       const section = this.dataSection(map.section, frozen === true ? 0 : ElfSectionFlag.WRITE, data);
-      this.mapSymbols.set(map.spec.name, this.sectionSymbol(section));
-      for (const v of types.data(map)) this.objectSymbol(v.name, section, v.offset, v.size, v.isGlobal);
+      this.valueSymbols.set(map.spec.name, this.sectionSymbol(section));
+      const isDescribed = object.variables === undefined || object.variables.some((v) => v.map === map.spec.name);
+      for (const v of types.data(map, isDescribed)) this.variableSymbol(map.spec.name, section, v);
     }
-    this.hasTypes ||= maps.length > 0;
-    types.hideOthers(written.add(KSYMS));
-    for (const name of this.kernelSymbols.keys()) {
-      const symbol = { name, type: ElfSymbolType.NOTYPE, binding: ElfSymbolBinding.GLOBAL };
-      this.kernelSymbols.set(name, file.symbol({ ...symbol, section: ElfSectionIndex.UNDEF, value: 0, size: 0 }));
+    const structs = maps.filter((m) => m.kind === "struct-ops");
+    for (const section of new Set(structs.map((m) => m.section))) {
+      written.add(section);
+      this.writeStructOps(
+        section,
+        structs.filter((m) => m.section === section),
+      );
     }
+    this.hasTypes ||= maps.length > 0 || written.size > 0;
+    types.hideOthers(written);
+  }
+
+  private writeDefinitions(maps: readonly PlacedMap[]): void {
+    const { object, file, types } = this;
+    const places = types.definitions(maps);
+    const end = places.at(-1)!;
+    const section = this.dataSection(".maps", ElfSectionFlag.WRITE, new Uint8Array(end.offset + end.size));
+    for (const [i, { spec, symbol }] of maps.entries()) {
+      const { offset, size } = places[i]!;
+      this.mapSymbols.set(spec.name, this.objectSymbol(symbol, section, offset, size, true));
+      if (spec.initialValue === undefined) continue;
+      // The variables of an arena.
+      const data = this.dataSection(ARENA_DATA, ElfSectionFlag.WRITE, spec.initialValue);
+      this.valueSymbols.set(spec.name, this.sectionSymbol(data));
+      const variables = (object.variables ?? []).filter((v) => v.map === spec.name);
+      types.arena(spec, variables);
+      for (const v of variables) this.variableSymbol(spec.name, data, { ...v, isGlobal: v.linkage !== "static" });
+    }
+    const records = maps.flatMap(({ spec }, i) =>
+      (spec.slots ?? []).map((slot): ElfRelocationSpec => {
+        const [what, symbol] =
+          "map" in slot
+            ? [`map ${slot.map}`, this.mapSymbols.get(slot.map)]
+            : [`program ${slot.program}`, this.programSymbols.get(slot.program)];
+        if (symbol === undefined)
+          throw new RangeError(`map ${spec.name}: entry ${slot.index}: the object has no ${what}`);
+        return { offset: places[i]!.slotsAt + slot.index * 8, symbol, type: ElfBpfRelocation.R_BPF_64_ABS64 };
+      }),
+    );
+    file.relocate(section, records);
+  }
+
+  private writeStructOps(name: string, maps: readonly PlacedMap[]): void {
+    const offsets = this.types.structOps(name, maps);
+    const data = new Uint8Array(offsets.at(-1)! + maps.at(-1)!.spec.valueSize);
+    const section = this.dataSection(name, ElfSectionFlag.WRITE, data);
+    const records: ElfRelocationSpec[] = [];
+    for (const [i, { spec, symbol }] of maps.entries()) {
+      const at = offsets[i]!;
+      data.set(spec.initialValue!, at);
+      this.objectSymbol(symbol, section, at, spec.valueSize, true);
+      for (const { offset, member, program } of spec.structOps!.functions) {
+        const target = this.programSymbols.get(program);
+        if (target === undefined)
+          throw new RangeError(`map ${spec.name}: member ${member}: the object has no program ${program}`);
+        records.push({ offset: at + offset, symbol: target, type: ElfBpfRelocation.R_BPF_64_ABS64 });
+      }
+    }
+    this.file.relocate(section, records);
+  }
+
+  private variableSymbol(map: string, section: number, variable: DataVariable): void {
+    const { name, offset, size, isGlobal } = variable;
+    const isWeak = this.object.variables?.some((v) => v.map === map && v.name === name && v.linkage === "weak");
+    if (isGlobal && isWeak === true) {
+      const { OBJECT: type } = ElfSymbolType;
+      this.file.symbol({ name, type, binding: ElfSymbolBinding.WEAK, section, value: offset, size });
+    } else this.objectSymbol(name, section, offset, size, isGlobal);
   }
 
   private dataSection(name: string, flags: number, data: Uint8Array | number): number {
@@ -324,17 +422,22 @@ class ObjectWriter {
           setSource(code, at, PseudoCall.LOCAL);
           view.setInt16(at + 2, 0, true);
           view.setInt32(at + 4, -1, true);
-          relocate(r.insnIndex, this.kernelSymbols.get(r.name)!, ElfBpfRelocation.R_BPF_64_32);
+          relocate(r.insnIndex, this.externs.symbolOf(r.name), ElfBpfRelocation.R_BPF_64_32);
         } else if (r.kind === "ksym") {
           setSource(code, at, 0);
           view.setInt32(at + 4, 0, true);
           view.setInt32(at + 12, 0, true);
-          relocate(r.insnIndex, this.kernelSymbols.get(r.name)!, ElfBpfRelocation.R_BPF_64_64);
+          relocate(r.insnIndex, this.externs.symbolOf(r.name), ElfBpfRelocation.R_BPF_64_64);
         } else {
+          const value = r.kind === "map-value" ? this.valueSymbols.get(r.map) : undefined;
           setSource(code, at, 0);
-          view.setInt32(at + 4, r.kind === "map-value" ? r.offset : 0, true);
+          view.setInt32(at + 4, r.kind === "map-value" && value !== undefined ? r.offset : 0, true);
           view.setInt32(at + 12, 0, true);
-          relocate(r.insnIndex, this.mapSymbols.get(r.map)!, ElfBpfRelocation.R_BPF_64_64);
+          const symbol =
+            r.kind === "map"
+              ? this.mapSymbols.get(r.map)!
+              : (value ?? this.externs.optionAt(placed.program.name, r.offset));
+          relocate(r.insnIndex, symbol, ElfBpfRelocation.R_BPF_64_64);
         }
       }
       for (const { reference, callee } of placed.callees) {
@@ -354,34 +457,11 @@ class ObjectWriter {
     this.file.relocate(index, records);
   }
 
-  /** Kernel functions stand as externals in section `.ksyms` of the BTF; libbpf compares their prototypes with the kernel's. */
-  private declareKernelFunctions(): void {
-    const { builder, known } = this;
-    const entries: BtfSectionEntry[] = [];
-    for (const program of this.object.programs) {
-      for (const r of program.relocations) {
-        if (r.kind !== "kfunc" || this.kernelSymbols.has(r.name)) continue;
-        const id = known?.findByName(r.name, BtfKind.FUNC);
-        if (id === undefined) {
-          throw new UnsupportedError(
-            `program ${program.name} in an object file`,
-            `calls kernel function ${r.name}, of which the object's BTF has no prototype to compare with the kernel's`,
-          );
-        }
-        builder.setLinkage(id, BtfFuncLinkage.EXTERN);
-        entries.push({ typeId: id, offset: 0, size: 0 });
-        // Numbered when symbols are written.
-        this.kernelSymbols.set(r.name, -1);
-      }
-    }
-    if (entries.length > 0) this.types.section(KSYMS, 0, entries);
-  }
-
   private writeTypes(sections: readonly CodeSection[]): void {
     if (!this.hasTypes) return;
     const ext = encodeBtfExt(
       this.builder,
-      sections.map((s) => sectionRecords(s)),
+      sections.map((s) => sectionRecords(this.builder, s)),
     );
     const plain = { type: ElfSectionType.PROGBITS, flags: 0, alignment: 4 };
     this.file.section({ name: ".BTF", ...plain, data: this.builder.finish() });
@@ -394,7 +474,7 @@ function setSource(code: Uint8Array, at: number, source: number): void {
 }
 
 /** The records of all functions of a section, with offsets in bytes. */
-function sectionRecords(section: CodeSection): BtfExtSection {
+function sectionRecords(builder: BtfBuilder, section: CodeSection): BtfExtSection {
   const typed = section.functions.filter((f) => f.spec.typeId !== 0);
   const funcInfo = new Uint8Array(typed.length * FUNC_INFO_SIZE);
   const funcs = new DataView(funcInfo.buffer);
@@ -411,5 +491,11 @@ function sectionRecords(section: CodeSection): BtfExtSection {
       lines.setUint32(at, offset + lines.getUint32(at, true) * INSN_SIZE, true);
     }
   }
-  return { name: section.name, funcInfo, lineInfo };
+  const core = new ByteWriter();
+  for (const { offset, spec } of section.functions) {
+    for (const { insnIndex, typeId, access, kind } of spec.coreRelocations) {
+      for (const word of [offset + insnIndex * INSN_SIZE, typeId, builder.string(access), kind]) core.u32le(word);
+    }
+  }
+  return { name: section.name, funcInfo, lineInfo, coreRelocations: core.finish() };
 }

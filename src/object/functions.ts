@@ -1,7 +1,7 @@
 /** Cuts a program's code into the functions that were put together when it was linked. */
 import { INSN_SIZE, LD_IMM64, PseudoCall, PseudoImm64, OPCODE_FORMS } from "../isa/index.ts";
 import { FUNC_INFO_SIZE, LINE_INFO_SIZE } from "../btf/index.ts";
-import type { ProgramSpec, Relocation } from "./spec.ts";
+import type { CoreRelocation, ProgramSpec, Relocation } from "./spec.ts";
 
 /** One function of a program. Indexes of instructions and bytes of records count from its first instruction. */
 export interface FunctionSpec {
@@ -16,6 +16,7 @@ export interface FunctionSpec {
   readonly typeId: number;
   /** `struct bpf_line_info` records. */
   readonly lineInfo: Uint8Array;
+  readonly coreRelocations: readonly CoreRelocation[];
 }
 
 /** A use of another function. */
@@ -36,9 +37,9 @@ const unrelocated: ReadonlyMap<number, string> = new Map([
 
 /**
  * The functions of a program, the main function first. Throws RangeError with the place when code, records or relocations contradict each
- * other, or when the code holds a map's descriptor that no relocation explains.
+ * other, or when the code holds a map's descriptor that no relocation explains. `uncalled`: types of functions that nothing calls.
  */
-export function splitFunctions(program: ProgramSpec): FunctionSpec[] {
+export function splitFunctions(program: ProgramSpec, uncalled: ReadonlySet<number> = new Set()): FunctionSpec[] {
   const { code } = program;
   const fail = (what: string): never => {
     throw new RangeError(`program ${program.name}: ${what}`);
@@ -52,7 +53,8 @@ export function splitFunctions(program: ProgramSpec): FunctionSpec[] {
   for (let at = 0; at + FUNC_INFO_SIZE <= infos.byteLength; at += FUNC_INFO_SIZE) {
     typeIds.set(infos.getUint32(at, true), infos.getUint32(at + 4, true));
   }
-  const starts = [...new Set([0, ...references.map((r) => r.target)])].toSorted((a, b) => a - b);
+  const appended = [...typeIds].filter(([, typeId]) => uncalled.has(typeId)).map(([at]) => at);
+  const starts = [...new Set([0, ...references.map((r) => r.target), ...appended])].toSorted((a, b) => a - b);
   if (typeIds.size > 0) {
     for (const start of starts) if (!typeIds.has(start)) fail(`the function at instruction ${start} has no func_info`);
     for (const at of typeIds.keys()) if (!starts.includes(at)) fail(`func_info at instruction ${at}: nothing calls it`);
@@ -74,6 +76,7 @@ export function splitFunctions(program: ProgramSpec): FunctionSpec[] {
       references: references.filter(inside).map(fromStart),
       typeId: typeIds.get(start) ?? 0,
       lineInfo: linesBetween(program.lineInfo, start, end),
+      coreRelocations: (program.coreRelocations ?? []).filter(inside).map(fromStart),
     };
   });
 }
@@ -139,4 +142,31 @@ function linesBetween(lineInfo: Uint8Array, start: number, end: number): Uint8Ar
     view.setUint32(i * LINE_INFO_SIZE, all.getUint32(at, true) - start, true);
   }
   return out;
+}
+
+/** Start of a function that refers to itself, through others or not, by references that `counts`; undefined when none does. */
+export function findCycle(
+  functions: readonly FunctionSpec[],
+  counts: (reference: FunctionReference) => boolean,
+): number | undefined {
+  const byStart = new Map(functions.map((f) => [f.start, f]));
+  const done = new Set<number>();
+  const open = new Set<number>();
+  const visit = (start: number): number | undefined => {
+    if (open.has(start)) return start;
+    if (done.has(start)) return undefined;
+    open.add(start);
+    for (const reference of byStart.get(start)!.references) {
+      const found = counts(reference) ? visit(reference.target) : undefined;
+      if (found !== undefined) return found;
+    }
+    open.delete(start);
+    done.add(start);
+    return undefined;
+  };
+  for (const { start } of functions) {
+    const found = visit(start);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

@@ -17,6 +17,10 @@ const KERNEL_SYMBOL = /^[A-Za-z0-9_.]+$/;
  * Throws {@link UnsupportedError} when libbpf 1.`libbpfMinor` has no name for it, TypeError when a target is missing.
  */
 export function secName(program: ProgramSpec, attach: AttachSpec | undefined, libbpfMinor: number): string {
+  return (program.autoload === false ? "?" : "") + plainName(program, attach, libbpfMinor);
+}
+
+function plainName(program: ProgramSpec, attach: AttachSpec | undefined, libbpfMinor: number): string {
   const own = attach === undefined ? ownSection(program, libbpfMinor) : undefined;
   if (own !== undefined) return own;
   const pattern = find(program);
@@ -38,6 +42,8 @@ export function secName(program: ProgramSpec, attach: AttachSpec | undefined, li
 /** The section that the program was read from, when it still says what the program is. */
 function ownSection({ section, ...program }: ProgramSpec, libbpfMinor: number): string | undefined {
   const said = section === undefined ? undefined : sectionMeaning(section);
+  // A section that says nothing, of a program whose type its user sets.
+  if (section !== undefined && said === undefined && program.type === ProgType.UNSPEC) return section;
   if (section === undefined || said === undefined || (said.pattern.since ?? 0) > libbpfMinor) return undefined;
   const isSame =
     said.type === program.type &&
@@ -45,8 +51,7 @@ function ownSection({ section, ...program }: ProgramSpec, libbpfMinor: number): 
     said.sleepable === (program.sleepable ?? false) &&
     said.flags === (program.flags ?? 0) &&
     said.attachTo === program.attachTo;
-  if (!isSame) return undefined;
-  return program.autoload === false ? `?${section}` : section;
+  return isSame ? section : undefined;
 }
 
 /** The pattern of a program, of several the one that is no alias. */

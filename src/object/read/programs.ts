@@ -13,7 +13,8 @@ const PROGRAM_LIMIT = 1_000_000;
 /** Bytes of all programs. Real objects have some hundred kilobytes; damaged ones could ask for any number of copies of a function. */
 const CODE_LIMIT = 1 << 26;
 
-const EXCEPTION_CALLBACK = "exception_callback:";
+/** Tag of a program, followed by the name of a function that runs when it throws. */
+export const EXCEPTION_CALLBACK = "exception_callback:";
 
 /** The programs of a file: every function that is not in `.text`. */
 export function assemblePrograms(
