@@ -93,6 +93,7 @@ export type {
   LpmPrefix,
   MapEvents,
   NamedEvent,
+  ObjectSource,
   ObjectSpec,
   ObjectTypes,
   OpenOptions,

@@ -3,7 +3,7 @@ import { nearestNames, UsageError } from "../base/index.ts";
 import { disassembleObject, listDisassembly } from "../inspect/index.ts";
 import type { BpfObject } from "../object/index.ts";
 import type { Arguments } from "./arguments.ts";
-import { readObjectOperand } from "./object-file.ts";
+import { readLinkedOperands } from "./object-file.ts";
 import { writeOut } from "./write.ts";
 
 /** Runs the command; resolves with the exit status. */
@@ -11,7 +11,7 @@ export async function disasmCommand(args: Arguments): Promise<number> {
   if (args.options.has("kernel") && args.options.has("llvm")) {
     throw new UsageError("skep disasm: --kernel and --llvm: give one of them");
   }
-  const { object } = readObjectOperand(args, "disasm");
+  const object = readLinkedOperands(args, "disasm");
   const programs = programNames(args, "program", object, "disasm");
   const options = {
     dialect: args.options.has("llvm") ? ("llvm" as const) : ("kernel" as const),

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { UsageError } from "../base/index.ts";
 import { Btf } from "../btf/index.ts";
-import { type BpfObject, Elf, readObject } from "../object/index.ts";
+import { type BpfObject, Elf, linkObjects, readObject } from "../object/index.ts";
 import type { Arguments } from "./arguments.ts";
 
 const READ_FAILURES: Readonly<Record<string, string>> = {
@@ -40,20 +40,34 @@ export function readObjectOperand(args: Arguments, command: string): ObjectInput
   return readObjectFile(path, command);
 }
 
+/** The object files that a command line names; several are linked to one object. Throws UsageError as {@link readObjectOperand} does. */
+export function readLinkedOperands(args: Arguments, command: string): BpfObject {
+  const [path, ...more] = args.operands;
+  if (path === undefined || more.length === 0) return readObjectOperand(args, command).object;
+  return linkObjects(args.operands.map((file) => ({ name: baseName(file), bytes: readElf(file, command) })));
+}
+
 /** An object file. */
 export function readObjectFile(path: string, command: string): ObjectInput {
+  const bytes = readElf(path, command);
+  return { path, bytes, object: readObject(bytes, { name: baseName(path) }) };
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** Bytes of a file that is ELF at least. */
+function readElf(path: string, command: string): Uint8Array {
   const bytes = readInput(path, command);
-  if (!isElf(bytes)) {
-    const text = new TextDecoder().decode(bytes.subarray(0, 4096));
-    const hint = /\b(BEGIN|END|[ku](ret)?probe|tracepoint|interval|profile)\b[^]*\{/.test(text)
-      ? " (to run a bpftrace script: skep trace)"
-      : /#include|SEC\(/.test(text)
-        ? " (compile it first: clang -target bpf -g -O2 -c)"
-        : "";
-    throw new UsageError(`skep ${command}: ${path}: is no object file${hint}`);
-  }
-  const name = path.split("/").at(-1)!;
-  return { path, bytes, object: readObject(bytes, { name }) };
+  if (isElf(bytes)) return bytes;
+  const text = new TextDecoder().decode(bytes.subarray(0, 4096));
+  const hint = /\b(BEGIN|END|[ku](ret)?probe|tracepoint|interval|profile)\b[^]*\{/.test(text)
+    ? " (to run a bpftrace script: skep trace)"
+    : /#include|SEC\(/.test(text)
+      ? " (compile it first: clang -target bpf -g -O2 -c)"
+      : "";
+  throw new UsageError(`skep ${command}: ${path}: is no object file${hint}`);
 }
 
 function isElf(bytes: Uint8Array): boolean {

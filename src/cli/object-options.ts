@@ -7,11 +7,11 @@ export const OBJECT_COMMANDS: readonly Command[] = [
   {
     name: "run",
     summary: "load an object file, attach its programs and print what they say",
-    usage: "[OPTIONS] FILE",
+    usage: "[OPTIONS] FILE...",
     description:
       "Loads everything in an object file that clang made (prog.bpf.o) into the running kernel, attaches what SEC() says where, and\n" +
       "prints bpf_printk() output and records of ring buffers and perf buffers as they come, until Ctrl-C; then the maps. Nothing\n" +
-      "stays attached.",
+      "stays attached. Several files are linked to one object.",
     options: [
       {
         long: "set",
@@ -74,7 +74,7 @@ export const OBJECT_COMMANDS: readonly Command[] = [
   {
     name: "disasm",
     summary: "show the instructions of an object file with the C lines between them",
-    usage: "[OPTIONS] FILE",
+    usage: "[OPTIONS] FILE...",
     description:
       "Shows the programs of an object file as instructions, with their C lines, and with the names of maps, variables, functions and\n" +
       "CO-RE relocations. Nothing is loaded.",

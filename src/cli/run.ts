@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SkepError, UsageError } from "../base/index.ts";
+import { ProgType } from "../isa/index.ts";
 import { programTypeName } from "../inspect/index.ts";
 import { openLinuxKernel } from "../kernel/index.ts";
 import type { LoadOptions } from "../kernel/index.ts";
@@ -14,14 +15,14 @@ import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { programNames } from "./disasm.ts";
 import { eventOptions } from "./gen.ts";
-import { readBtfFile, readObjectOperand } from "./object-file.ts";
+import { readBtfFile, readLinkedOperands } from "./object-file.ts";
 import { RunSession } from "./run-session.ts";
 import { setMaxEntries, setVariables } from "./run-values.ts";
 import { writeError } from "./write.ts";
 
 /** Runs the command; resolves with the exit status. */
 export async function runCommand(args: Arguments): Promise<number> {
-  const { object } = readObjectOperand(args, "run");
+  const object = readLinkedOperands(args, "run");
   const only = programNames(args, "only", object, "run");
   const seconds = secondsOption(args);
   const pid = pidOption(args);
@@ -120,20 +121,30 @@ function sayLoaded(collection: Collection): void {
 
 /** Says what is attached, and what is not. Throws when nothing is. */
 function sayAttached(collection: Collection, attached: readonly Attachment[], say: (text: string) => void): void {
-  const loose = collection.object.programs.filter(
-    ({ name, attach }) => attach === undefined && collection.program(name).spec.autoload,
+  const { programs } = collection.object;
+  const loose = programs.filter(
+    ({ name, attach, type }) =>
+      attach === undefined && type !== ProgType.STRUCT_OPS && collection.program(name).spec.autoload,
   );
   const wanted = loose.map((program) => `program ${program.name} is loaded and not attached: ${placeWanted(program)}`);
   if (attached.length === 0) {
-    const what = collection.object.programs.length === 0 ? "the object has no programs" : "nothing to attach";
-    throw new SkepError("no-place", [what, ...wanted].join("\n") + " (--no-attach only loads)", {
+    const optional = programs.filter(({ name }) => !collection.program(name).spec.autoload).map(({ name }) => name);
+    const hint =
+      optional.length === 0 ? "" : `\nprograms that are loaded only when asked for (--only): ${optional.join(", ")}`;
+    const what = programs.length === 0 ? "the object has no programs" : "nothing to attach";
+    throw new SkepError("no-place", [what, ...wanted].join("\n") + hint + " (--no-attach only loads)", {
       exitStatus: 2,
     });
   }
   for (const text of wanted) say(text);
-  const places = attached.reduce((sum, one) => sum + ("links" in one ? one.links.length : 1), 0);
-  const count = `${attached.length} ${attached.length === 1 ? "program" : "programs"}`;
-  say(places === attached.length ? `Attached ${count}` : `Attached ${count} at ${places} places`);
+  const placed = attached.filter((one) => "program" in one);
+  const places = placed.reduce((sum, one) => sum + one.links.length, 0);
+  const tables = attached.length - placed.length;
+  const counts = [
+    ...(placed.length > 0 ? [`${placed.length} ${placed.length === 1 ? "program" : "programs"}`] : []),
+    ...(tables > 0 ? [`${tables} ${tables === 1 ? "table" : "tables"} of struct_ops`] : []),
+  ];
+  say(`Attached ${counts.join(" and ")}${places === placed.length ? "" : ` at ${places} places`}`);
   for (const one of attached) {
     if (!("refused" in one) || one.refused === undefined) continue;
     say(`program ${one.program}: the kernel refused ${one.refused.count} places: ${one.refused.first.message}`);

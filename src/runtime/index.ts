@@ -71,7 +71,7 @@ export type { Attachment, CollectionOptions } from "./collection/collection.ts";
 export { eventTypes, typeByCName } from "./collection/event-types.ts";
 export type { EventType, MapEvents } from "./collection/event-types.ts";
 export { open } from "./collection/open.ts";
-export type { ExpectedNames, OpenOptions } from "./collection/open.ts";
+export type { ExpectedNames, ObjectSource, OpenOptions } from "./collection/open.ts";
 export { printedFormats } from "./collection/printed-formats.ts";
 export type { PrintedFormats } from "./collection/printed-formats.ts";
 export { Program } from "./collection/program.ts";

@@ -48,6 +48,20 @@ describeWith(["clang"], "skep disasm", () => {
     expect(stdout).toMatch(/; CO-RE <(field_exists|type_exists|enumval_value|type_size)> /);
   });
 
+  test("several files are one object", async () => {
+    const files = ["link-main", "link-other"].map((name) => {
+      const file = join(directory, `${name}.o`);
+      writeFileSync(file, compileProgram(name));
+      return file;
+    });
+    const { stdout, status } = await skep("disasm", ...files);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/@ link-main\.bpf\.c:\d+$/m);
+    expect(stdout).toMatch(/@ link-other\.bpf\.c:\d+$/m);
+    const alone = await skep("disasm", files[0]!);
+    expect(alone.stderr).toMatch(/link the object with the one that defines it/);
+  });
+
   test("one program, as JSON", async () => {
     const { stdout } = await skep("disasm", object, "--program", "never", "--json");
     const [program, ...more] = JSON.parse(stdout) as {
@@ -66,7 +80,7 @@ describeWith(["clang"], "skep disasm", () => {
   test.each<[args: string[], error: RegExp]>([
     [["--program", "nevr"], /--program nevr: the object has no such program \(did you mean never\?\)/],
     [["--kernel", "--llvm"], /give one of them/],
-    [["/nonexistent.o"], /one object file, not 2/],
+    [["/nonexistent.o"], /\/nonexistent\.o: no such file/],
   ])("%j is refused", async (args, error) => {
     const { stderr, status } = await skep("disasm", object, ...args);
     expect(stderr).toMatch(error);

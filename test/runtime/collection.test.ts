@@ -131,6 +131,13 @@ describeWith(["clang"], "an object before it is loaded", () => {
     expect(() => change(collection)).toThrow(error);
   });
 
+  test("several files are one object", async () => {
+    using linked = await open([compileProgram("link-main"), compileProgram("link-other")], { name: "both" });
+    expect(linked.name).toBe("both");
+    expect(Object.keys(linked.spec.programs)).toContain("first");
+    await expect(open([])).rejects.toThrow("an object file is wanted");
+  });
+
   test("files that are not there, or not what the types say", async () => {
     await expect(open("/nonexistent/x.o")).rejects.toThrow("object /nonexistent/x.o: no such file");
     const expects = { programs: ["on_getppid"], maps: ["evnts"] };

@@ -8,7 +8,7 @@ const taken: ReadonlySet<string> = new Set(
     "protected public static yield any bigint boolean constructor declare get module require number set string symbol type from of " +
     "never unknown object await async arguments eval undefined NaN Infinity " +
     "Array ArrayBuffer BigInt Boolean DataView Date Error Function JSON Map Math Number Object Promise Proxy Readonly Record RegExp Set " +
-    "String Symbol URL Uint8Array globalThis open openObject objectBytes expects Collection OpenOptions Program MapHandle " +
+    "String Symbol URL Uint8Array globalThis open openObject objectBytes expects Collection ObjectSource OpenOptions Program MapHandle " +
     "ArenaMap ArrayMap BloomFilterMap CgroupArrayMap CpuMap DeviceMap LocalStorageMap LpmTrieMap MapOfMaps PerCpuMap " +
     "PerfEventArrayMap ProgramArrayMap QueueMap RingBufferMap SocketMap StackTraceMap StructOpsMap TypedMap UserRingBufferMap XskMap"
   ).split(" "),

@@ -64,6 +64,7 @@ export function generateTypes(object: BpfObject, options: GenerateTypesOptions =
   if (options.declarations !== true) {
     out.push(`import { open as openObject } from ${module};`);
     imports.add("Collection").add("OpenOptions");
+    if (options.embed === undefined) imports.add("ObjectSource");
   }
   out.push(
     ...(imports.size > 0 ? [importLine([...imports].toSorted(), module)] : []),
@@ -201,7 +202,7 @@ function openLines(object: BpfObject, root: string, options: GenerateTypesOption
     ...expects,
     `/** Opens the object, by default the file ${commentText(path)} beside this module. */`,
     "export function open(",
-    `  source: string | URL | Uint8Array = new URL(${JSON.stringify(path)}, import.meta.url),`,
+    `  source: ObjectSource | readonly ObjectSource[] = new URL(${JSON.stringify(path)}, import.meta.url),`,
     "  options?: OpenOptions,",
     `): Promise<Collection<${root}>> {`,
     call("source"),

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { SkepError } from "../../base/index.ts";
-import { readObject } from "../../object/index.ts";
+import { linkObjects, readObject } from "../../object/index.ts";
 import { Collection, type CollectionOptions } from "./collection.ts";
 import { noSuchName } from "./names.ts";
 import type { AnyObject, ObjectTypes } from "./types.ts";
@@ -13,6 +13,9 @@ export interface ExpectedNames {
   readonly maps: readonly string[];
 }
 
+/** An object file: its path, its URL, or its bytes. */
+export type ObjectSource = string | URL | Uint8Array;
+
 /** Options of {@link open}. */
 export interface OpenOptions extends CollectionOptions {
   /** Name of the object; default: that of the file. */
@@ -22,17 +25,26 @@ export interface OpenOptions extends CollectionOptions {
 }
 
 /**
- * Opens an object file, given as a path, a URL of a file, or its bytes. Nothing touches the kernel before `load()`, and no privilege
- * is needed. Throws ParseError with section and offset for a damaged file, UnsupportedError for one that no loader here takes, SkepError when
- * the file cannot be read or does not have what `expects` names.
+ * Opens an object file, given as a path, a URL of a file, or its bytes; several are linked to one object. Nothing touches the kernel before
+ * `load()`, and no privilege is needed. Throws ParseError with section and offset for a damaged file, UnsupportedError for one that no
+ * loader here takes, SkepError when a file cannot be read or the object does not have what `expects` names.
  */
 export async function open<T extends ObjectTypes = AnyObject>(
-  source: string | URL | Uint8Array,
+  source: ObjectSource | readonly ObjectSource[],
   options: OpenOptions = {},
 ): Promise<Collection<T>> {
-  const path = source instanceof Uint8Array ? undefined : source instanceof URL ? fileURLToPath(source) : source;
-  const bytes = source instanceof Uint8Array ? source : await read(path!);
-  const object = readObject(bytes, { name: options.name ?? path ?? "object" });
+  const sources = isList(source) ? source : [source];
+  const inputs = await Promise.all(
+    sources.map(async (one, i) => {
+      if (one instanceof Uint8Array) return { name: sources.length === 1 ? "object" : `object ${i + 1}`, bytes: one };
+      const path = one instanceof URL ? fileURLToPath(one) : one;
+      return { name: path, bytes: await read(path) };
+    }),
+  );
+  const [first] = inputs;
+  if (first === undefined) throw new TypeError("open: an object file is wanted");
+  const name = options.name ?? first.name;
+  const object = inputs.length === 1 ? readObject(first.bytes, { name }) : linkObjects(inputs, { name });
   if (options.expects !== undefined) {
     const has = { program: object.programs, map: object.maps };
     for (const [what, wanted] of [
@@ -45,12 +57,16 @@ export async function open<T extends ObjectTypes = AnyObject>(
       const cause = noSuchName(what, lacking, names, `no-${what}`);
       throw new SkepError(
         "other-object",
-        `object ${path ?? object.name}: ${cause.message}: its types were generated for another version (skep gen types)`,
+        `object ${name}: ${cause.message}: its types were generated for another version (skep gen types)`,
         { cause, exitStatus: 2 },
       );
     }
   }
   return new Collection<T>(object, options);
+}
+
+function isList(source: ObjectSource | readonly ObjectSource[]): source is readonly ObjectSource[] {
+  return Array.isArray(source);
 }
 
 async function read(path: string): Promise<Uint8Array> {
