@@ -10,6 +10,17 @@ import { essentialName } from "./names.ts";
 
 /** Pointers, arrays and return values followed in a row, and prototypes or structs inside one another. */
 const DEPTH_LIMIT = 32;
+/** Pairs of types compared for one relocation: the kernel's largest structs take a few thousand; damaged types could take for ever. */
+const PAIR_LIMIT = 200_000;
+
+/** How many comparisons are left. */
+class Budget {
+  private left = PAIR_LIMIT;
+
+  spend(): void {
+    if (--this.left < 0) throw new CoreError(`comparing the types takes more than ${PAIR_LIMIT} steps`);
+  }
+}
 
 /** A struct or a union. */
 export function isComposite(kind: number): boolean {
@@ -77,10 +88,18 @@ export function fieldsCompatible(local: Btf, localId: number, target: Btf, targe
  */
 export function typesCompatible(local: Btf, localId: number, target: Btf, targetId: number): boolean {
   if (!kindsCompatible(local.kindOf(localId), target.kindOf(targetId))) return false;
-  return compatible(local, localId, target, targetId, DEPTH_LIMIT);
+  return compatible(local, localId, target, targetId, DEPTH_LIMIT, new Budget());
 }
 
-function compatible(local: Btf, localId: number, target: Btf, targetId: number, level: number): boolean {
+function compatible(
+  local: Btf,
+  localId: number,
+  target: Btf,
+  targetId: number,
+  level: number,
+  budget: Budget,
+): boolean {
+  budget.spend();
   let [localAt, targetAt] = [localId, targetId];
   for (let depth = 0; depth < DEPTH_LIMIT; depth++) {
     const a = stripped(local, localAt);
@@ -107,7 +126,8 @@ function compatible(local: Btf, localId: number, target: Btf, targetId: number, 
         if (a.parameters.length !== other.parameters.length || a.variadic !== other.variadic) return false;
         if (level <= 0 && a.parameters.length > 0) throw tooDeep();
         for (const [i, parameter] of a.parameters.entries()) {
-          if (!compatible(local, parameter.typeId, target, other.parameters[i]!.typeId, level - 1)) return false;
+          if (!compatible(local, parameter.typeId, target, other.parameters[i]!.typeId, level - 1, budget))
+            return false;
         }
         [localAt, targetAt] = [a.returnTypeId, other.returnTypeId];
         break;
@@ -125,7 +145,7 @@ function compatible(local: Btf, localId: number, target: Btf, targetId: number, 
  * are the caller's to compare. Pairs with `bpf_core_types_match`. Throws {@link CoreError} for types nested too deep.
  */
 export function typesMatch(local: Btf, localId: number, target: Btf, targetId: number): boolean {
-  return matches(local, localId, target, targetId, false, DEPTH_LIMIT);
+  return matches(local, localId, target, targetId, false, DEPTH_LIMIT, new Budget());
 }
 
 function namesMatch(local: string, target: string): boolean {
@@ -139,7 +159,9 @@ function matches(
   targetId: number,
   viaPointer: boolean,
   level: number,
+  budget: Budget,
 ): boolean {
+  budget.spend();
   if (level <= 0) throw tooDeep();
   let [localAt, targetAt, behindPointer] = [localId, targetId, viaPointer];
   for (let depth = 0; depth < DEPTH_LIMIT; depth++) {
@@ -156,7 +178,7 @@ function matches(
         return a.union === (b as typeof a).union;
       case BtfKind.STRUCT:
       case BtfKind.UNION:
-        return membersMatch(local, a.members, target, (b as typeof a).members, behindPointer, level);
+        return membersMatch(local, a.members, target, (b as typeof a).members, behindPointer, level, budget);
       case BtfKind.INT: {
         const other = b as typeof a;
         const differing = (a.encoding ^ other.encoding) & BtfIntEncoding.SIGNED;
@@ -176,7 +198,8 @@ function matches(
         const other = b as typeof a;
         if (a.parameters.length !== other.parameters.length || a.variadic !== other.variadic) return false;
         for (const [i, { typeId }] of a.parameters.entries()) {
-          if (!matches(local, typeId, target, other.parameters[i]!.typeId, behindPointer, level - 1)) return false;
+          if (!matches(local, typeId, target, other.parameters[i]!.typeId, behindPointer, level - 1, budget))
+            return false;
         }
         [localAt, targetAt] = [a.returnTypeId, other.returnTypeId];
         break;
@@ -200,7 +223,8 @@ function declarationsMatch(a: BtfType, b: BtfType): boolean {
 
 function enumsMatch(a: BtfEnum, b: BtfEnum): boolean {
   if (a.size !== b.size || a.values.length > b.values.length) return false;
-  return a.values.every(({ name }) => b.values.some((other) => namesMatch(name, other.name)));
+  const present = new Set(b.values.map(({ name }) => essentialName(name)));
+  return a.values.every(({ name }) => present.has(essentialName(name)));
 }
 
 function membersMatch(
@@ -210,11 +234,20 @@ function membersMatch(
   present: readonly BtfMember[],
   behindPointer: boolean,
   level: number,
+  budget: Budget,
 ): boolean {
   if (wanted.length > present.length) return false;
+  // Anonymous structs and unions are several of one name.
+  const byName = new Map<string, BtfMember[]>();
+  for (const member of present) {
+    const name = essentialName(member.name);
+    const known = byName.get(name);
+    if (known === undefined) byName.set(name, [member]);
+    else known.push(member);
+  }
   return wanted.every(({ name, typeId }) =>
-    present.some(
-      (other) => namesMatch(name, other.name) && matches(local, typeId, target, other.typeId, behindPointer, level - 1),
-    ),
+    byName
+      .get(essentialName(name))
+      ?.some((other) => matches(local, typeId, target, other.typeId, behindPointer, level - 1, budget)),
   );
 }
