@@ -13,6 +13,9 @@ import { openLinuxKernel, probeAbility } from "../../../src/kernel/index.ts";
 import { attachStructOpsMap } from "../../../src/kernel/linux/attach/struct-ops.ts";
 import { describeMap, translatedCode } from "../../../src/kernel/linux/bpf.ts";
 import type { LinuxObject } from "../../../src/kernel/linux/load.ts";
+import type { LinuxMap } from "../../../src/kernel/linux/maps.ts";
+import { openLinuxMap } from "../../../src/kernel/linux/open.ts";
+import { planStructOps } from "../../../src/kernel/linux/struct-ops.ts";
 import { kernelBtf } from "../../../src/kernel/linux/kernel-btf.ts";
 import { probeFeature } from "../../../src/kernel/linux/features.ts";
 import { machine } from "../../../src/kernel/linux/machine.ts";
@@ -252,6 +255,21 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
       expect(first.map("first").lookup(int(0))).toEqual(long(7));
     });
 
+    test("with entries that name what is not there", () => {
+      const object = read("load-maps");
+      expect(() => kernel.load(only(object, "run"), { pinPath })).toThrow(
+        "map calls: entry 1 names program tail, which was not loaded",
+      );
+      const maps = object.maps.map((map) => (map.name === "first" ? { ...map, autocreate: false } : map));
+      expect(() => kernel.load({ ...object, maps }, { pinPath })).toThrow(
+        "map outer: entry 2 names map first, which was not created",
+      );
+      const shapeless = object.maps.map(({ inner: _, ...map }) => map);
+      expect(() => kernel.load({ ...object, maps: shapeless }, { pinPath })).toThrow(
+        "map outer: it holds maps, and nothing says what they are like",
+      );
+    });
+
     test("that are not created are named where they are used", () => {
       const object = read("load-errors");
       const without = { ...object, maps: object.maps.map((m) => ({ ...m, autocreate: false })) };
@@ -452,6 +470,38 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
         rmSync(scratch, { recursive: true });
         rmSync(directory, { recursive: true, force: true });
         rmSync("/sys/fs/bpf/load_pinned", { force: true });
+      }
+    });
+
+    test("struct_ops: the same value", () => {
+      const flags = ["-DONLY_MANDATORY", "-Dtcp_congestion_ops___ours=tcp_congestion_ops"];
+      const bytes = compileProgram("load-struct-ops", ...flags);
+      const scratch = mkdtempSync(join(tmpdir(), "skep-beside-"));
+      /** The value as the kernel gives it back, without state, counter and programs' ids. */
+      const valueOf = (map: LinuxMap): Uint8Array => {
+        const value = map.lookup(int(0))!;
+        for (const { byteOffset } of layout.functions) value.fill(0, byteOffset, byteOffset + 8);
+        return value.fill(0, 0, 8);
+      };
+      const object = readObject(bytes);
+      const layout = planStructOps(object)!.layouts.get("plain")!;
+      try {
+        writeFileSync(join(scratch, "object.o"), bytes);
+        bpftool("struct_ops", "register", join(scratch, "object.o"));
+        const shown = JSON.parse(bpftool("-j", "struct_ops", "show", "name", "plain"));
+        let expected: Uint8Array;
+        try {
+          using its = openLinuxMap([shown].flat()[0].id)!;
+          expected = valueOf(its);
+        } finally {
+          bpftool("struct_ops", "unregister", "name", "plain");
+        }
+        using loaded = kernel.load(object);
+        using link = attachStructOpsMap(loaded.map("plain"));
+        expect(link.isClosed).toBe(false);
+        expect(valueOf(loaded.map("plain"))).toEqual(expected);
+      } finally {
+        rmSync(scratch, { recursive: true });
       }
     });
 
