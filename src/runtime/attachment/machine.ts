@@ -2,6 +2,7 @@
 import { arch } from "node:os";
 import { UnsupportedError } from "../../base/index.ts";
 import type { UsdtArch } from "../../object/index.ts";
+import { kprobesMissing } from "../../kernel/linux/diagnose.ts";
 import { LinuxFacts } from "../../kernel/linux/facts.ts";
 import { kernelFunctions } from "../../kernel/linux/kallsyms.ts";
 import { machine } from "../../kernel/linux/machine.ts";
@@ -22,6 +23,8 @@ export interface AttachMachine {
   atLeast(major: number, minor: number): boolean;
   /** Functions that ftrace lists, in the kernel's order; undefined when this kernel does not list them. */
   traceableFunctions(): readonly TraceableFunction[] | undefined;
+  /** Why functions of the kernel cannot be probed at all; undefined when nothing speaks against it. */
+  readonly kprobesMissing: string | undefined;
   /** Names of all functions of the kernel. */
   kernelFunctions(): ReadonlySet<string>;
   /** `bpf_get_attach_cookie` answers where uprobes are. */
@@ -63,6 +66,10 @@ export class LinuxAttachMachine implements AttachMachine {
 
   atLeast(major: number, minor: number): boolean {
     return machine.atLeast(major, minor);
+  }
+
+  get kprobesMissing(): string | undefined {
+    return kprobesMissing();
   }
 
   traceableFunctions(): readonly TraceableFunction[] | undefined {

@@ -67,10 +67,12 @@ function kprobePattern(
     const place = { func: pattern, offset: 0, isReturn, ...(cookie === undefined ? {} : { cookie }) };
     return kprobe(program, { kind: "kprobe", ...place });
   }
-  const all = machine.traceableFunctions();
-  if (all === undefined) {
-    const why = "this kernel does not list what can be traced (available_filter_functions, CONFIG_FUNCTION_TRACER)";
-    throw new UnsupportedError(what, `${why}: name one function`);
+  if (machine.kprobesMissing !== undefined) throw new UnsupportedError(what, machine.kprobesMissing);
+  const all = machine.traceableFunctions() ?? Array.from(machine.kernelFunctions(), (name) => ({ name }));
+  if (all.length === 0) {
+    const why =
+      "this kernel tells no names of functions: neither available_filter_functions nor /proc/kallsyms can be read";
+    throw new UnsupportedError(what, why);
   }
   const matches = globMatcher(pattern);
   // The first kernels with kprobe_multi find no functions of modules by name.

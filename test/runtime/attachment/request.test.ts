@@ -42,6 +42,7 @@ function machineOf(version: readonly [number, number] = [6, 18]): AttachMachine 
     ],
     kernelFunctions: () => new Set(names),
     hasCookies: true,
+    kprobesMissing: undefined,
   };
 }
 
@@ -176,11 +177,16 @@ describe("requests on a machine of our own", () => {
     expect(() => resolveAttachRequest(probe, request, machineOf())).toThrow(message);
   });
 
-  test("a kernel that lists nothing takes one function at a time", () => {
+  test("a kernel that lists nothing to trace has functions all the same, or says that it tells none", () => {
+    const pattern: AttachRequest = { kind: "kprobe-pattern", pattern: "do_*", isReturn: false };
     const mute = { ...machineOf(), traceableFunctions: () => undefined };
-    expect(() => resolveAttachRequest(probe, { kind: "kprobe-pattern", pattern: "a*", isReturn: false }, mute)).toThrow(
-      "name one function",
+    expect(resolveAttachRequest(probe, pattern, mute)).toMatchObject([{ func: "do_exit" }]);
+    const hidden = { ...mute, kernelFunctions: () => new Set<string>() };
+    expect(() => resolveAttachRequest(probe, pattern, hidden)).toThrow(
+      "kprobe do_*: this kernel tells no names of functions",
     );
+    const without = { ...machineOf(), kprobesMissing: "this kernel has none" };
+    expect(() => resolveAttachRequest(probe, pattern, without)).toThrow("kprobe do_*: this kernel has none");
   });
 
   test.each<[string, number, number, string]>([
