@@ -264,7 +264,10 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
       expect(() => kernel.load({ ...object, maps }, { pinPath })).toThrow(
         "map outer: entry 2 names map first, which was not created",
       );
-      const shapeless = object.maps.map(({ inner: _, ...map }) => map);
+      const shapeless = object.maps.map((map) => {
+        const { inner: _, ...rest } = map;
+        return rest;
+      });
       expect(() => kernel.load({ ...object, maps: shapeless }, { pinPath })).toThrow(
         "map outer: it holds maps, and nothing says what they are like",
       );
