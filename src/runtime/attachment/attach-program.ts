@@ -1,6 +1,10 @@
 /** Attaches a program of a loaded object to where its section says, or its user: names become places, static probes get their arguments. */
 import { SkepError, SyscallError, UnsupportedError } from "../../base/index.ts";
-import type { Kernel, Link, LoadedObject, Owner } from "../../kernel/kernel.ts";
+import type { Kernel, KernelProgram, Link, LoadedObject, Owner } from "../../kernel/kernel.ts";
+import type { IteratorRun } from "../../kernel/linux/iterator.ts";
+import { LinuxLink } from "../../kernel/linux/link.ts";
+import type { LinkInfo } from "../../kernel/linux/link-info.ts";
+import { LinuxProgram } from "../../kernel/linux/programs.ts";
 import type { AttachRequest, AttachSpec, ProgramSpec } from "../../object/index.ts";
 import { type AttachMachine, thisMachine } from "./machine.ts";
 import { placeWanted } from "./places.ts";
@@ -50,6 +54,34 @@ export class AttachedProgram implements Owner {
     this.links = attached.links;
     this.refused = attached.refused;
     this.release = attached.release;
+  }
+
+  /** What the kernel tells of the links; empty for places that it has no links for. */
+  info(): LinkInfo[] {
+    return this.linuxLinks("info").flatMap((link) => link.info());
+  }
+
+  /**
+   * Puts another program of the same type in the place of this one, without a moment between them, at all its places. Throws UnsupportedError
+   * where the kernel cannot exchange programs.
+   */
+  update(program: KernelProgram): void {
+    if (!(program instanceof LinuxProgram))
+      throw new TypeError(`program ${program.spec.name}: belongs to another kernel`);
+    for (const link of this.linuxLinks("update")) link.update(program);
+  }
+
+  /** Runs an iterator program over everything, and gives what it writes. Whoever holds the run closes it. Throws SyscallError for other programs. */
+  iterate(): IteratorRun {
+    return this.linuxLinks("iterate")[0]!.iterate();
+  }
+
+  private linuxLinks(what: string): LinuxLink[] {
+    return this.links.map((link) => {
+      if (!(link instanceof LinuxLink))
+        throw new UnsupportedError(`${what} of program ${this.program}`, "its kernel has no links");
+      return link;
+    });
   }
 
   close(): void {

@@ -6,6 +6,7 @@ import { describeMap } from "../../../src/kernel/linux/bpf.ts";
 import type { LinuxObject } from "../../../src/kernel/linux/load.ts";
 import { machine } from "../../../src/kernel/linux/machine.ts";
 import { type AttachSpec, readObject } from "../../../src/object/index.ts";
+import { attachProgram } from "../../../src/runtime/attachment/index.ts";
 import { guardLeaks } from "../../leaks.ts";
 import { cgroupMissing, useCgroup } from "../../support/cgroup.ts";
 import { compileProgram } from "../../support/clang.ts";
@@ -78,6 +79,19 @@ describeWith(needs, "iterators over tasks and maps", () => {
     using left = link.iterate();
     for (const line of left.lines()) if (line.startsWith("7")) break;
     expect(left.read()).toBeUndefined();
+  });
+
+  test("by the section's name, and of one process", async () => {
+    using all = attachProgram(kernel, loaded, "tasks");
+    expect(all.info()).toMatchObject([{ type: "iter", target: "task" }]);
+    const found: string[] = [];
+    for await (const line of all.iterate()) found.push(line);
+    expect(found).toContain(`${process.pid} ${process.pid}`);
+    if (!machine.atLeast(6, 1)) return;
+    using own = attachProgram(kernel, loaded, "tasks", undefined, { pid: process.pid });
+    using run = own.iterate();
+    expect([...run.lines()].every((line) => line.startsWith(`${process.pid} `))).toBe(true);
+    own.update(loaded.program("tasks"));
   });
 
   test.each<[string, string, AttachSpec, string]>([
