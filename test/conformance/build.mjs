@@ -4,19 +4,19 @@ import { spawn, spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { basename, join } from "node:path";
-import { cacheDirectory, kernelHeader, kernelSource, libbpfTools, newLibbpf } from "./sources.mjs";
+import { cacheDirectory, kernelHeader, kernelSource, libbpfTools, newClang, newLibbpf } from "./sources.mjs";
 import { kernel } from "../vm/kernel.mjs";
 
 /**
- * @typedef {{ source: string, object: string, variants: readonly (readonly string[])[] }} Job
+ * @typedef {{ source: string, object: string, clang: string, variants: readonly (readonly string[])[] }} Job
  * `variants`: flags, tried one after the other until clang takes the file.
  */
 
 const clang = process.env["CLANG"] ?? "clang";
 
-/** Directories that clang looks into for the machine it runs on; a BPF target has none of its own. */
-function systemIncludes() {
-  const { stderr } = spawnSync(clang, ["-v", "-E", "-"], { input: "", encoding: "utf8" });
+/** Directories that a clang looks into for the machine it runs on; a BPF target has none of its own. @param {string} command */
+function systemIncludes(command) {
+  const { stderr } = spawnSync(command, ["-v", "-E", "-"], { input: "", encoding: "utf8" });
   return [...stderr.matchAll(/^ (\/\S+)$/gm)].map((match) => match[1] ?? "");
 }
 
@@ -30,7 +30,7 @@ extern void bpf_task_release(struct task_struct *p) SKEP_KFUNC;
 /** Jobs of libbpf-tools, with the flags of its Makefile. @param {string} target @returns {Job[]} */
 function toolJobs(target) {
   const tree = libbpfTools();
-  const system = systemIncludes().flatMap((path) => ["-idirafter", path]);
+  const system = systemIncludes(clang).flatMap((path) => ["-idirafter", path]);
   const headers = kernelHeader(release(), "/sys/kernel/btf/vmlinux");
   const libbpf = newLibbpf();
   const kfuncs = join(cacheDirectory(), "kfuncs.h");
@@ -40,6 +40,7 @@ function toolJobs(target) {
     .map((name) => ({
       source: join(tree, name),
       object: join(target, name.replace(/\.c$/, ".o")),
+      clang,
       variants: [[], ["-include", kfuncs]].map((more) => [
         "-g",
         "-O2",
@@ -53,23 +54,29 @@ function toolJobs(target) {
     }));
 }
 
-/** Jobs of the selftests of Linux 6.1: with the types of that kernel, else with those of the running one. @param {string} target @returns {Job[]} */
-function selftestJobs(target) {
-  const tree = kernelSource();
+/**
+ * Jobs of the selftests of a kernel: with its types, else with those of the running one.
+ * @param {string} target @param {string} series @param {readonly string[]} suites @param {string} compiler @returns {Job[]}
+ */
+function selftestJobs(target, series, suites, compiler) {
+  const tree = kernelSource(series, suites);
   const tests = join(tree, "tools/testing/selftests/bpf");
   const includes = join(tests, "generated");
-  // libbpf's headers of the same tree; the definitions of helpers are generated there from the UAPI header.
+  // libbpf's headers of the same tree; the definitions of helpers are generated from the UAPI header, and the newest fit all.
   mkdirSync(join(includes, "bpf"), { recursive: true });
   for (const name of readdirSync(join(tree, "tools/lib/bpf")).filter((file) => file.endsWith(".h")))
     copyFileSync(join(tree, "tools/lib/bpf", name), join(includes, "bpf", name));
-  copyFileSync("/usr/include/bpf/bpf_helper_defs.h", join(includes, "bpf/bpf_helper_defs.h"));
-  const headers = [kernelHeader("6.1", kernel("6.1").vmlinux), kernelHeader(release(), "/sys/kernel/btf/vmlinux")];
-  const system = systemIncludes().flatMap((path) => ["-idirafter", path]);
+  const libbpf = series === "6.1" ? undefined : newLibbpf();
+  const helpers = libbpf ? join(libbpf, "usr/include/bpf") : "/usr/include/bpf";
+  copyFileSync(join(helpers, "bpf_helper_defs.h"), join(includes, "bpf/bpf_helper_defs.h"));
+  const headers = [kernelHeader(series, kernel(series).vmlinux), kernelHeader(release(), "/sys/kernel/btf/vmlinux")];
+  const system = systemIncludes(compiler).flatMap((path) => ["-idirafter", path]);
   return readdirSync(join(tests, "progs"))
     .filter((name) => name.endsWith(".c") && !name.startsWith("btf_dump_test_case_"))
     .map((name) => ({
       source: join(tests, "progs", name),
       object: join(target, name.replace(/\.c$/, ".bpf.o")),
+      clang: compiler,
       variants: headers.map((header) => [
         "-g",
         "-O2",
@@ -88,10 +95,10 @@ function selftestJobs(target) {
     }));
 }
 
-/** @param {readonly string[]} args @returns {Promise<{ status: number | null, stderr: string }>} */
-function compile(args) {
+/** @param {string} command @param {readonly string[]} args @returns {Promise<{ status: number | null, stderr: string }>} */
+function compile(command, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(clang, args, { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
     let stderr = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
     child.once("error", reject);
@@ -100,11 +107,20 @@ function compile(args) {
 }
 
 /** @param {Job} job @returns {Promise<string | undefined>} why there is no object */
-async function build({ source, object, variants }) {
+async function build({ source, object, clang: command, variants }) {
   if (existsSync(object)) return undefined;
   let reason = "";
   for (const flags of variants) {
-    const { status, stderr } = await compile(["-target", "bpf", ...flags, "-w", "-c", source, "-o", `${object}.part`]);
+    const { status, stderr } = await compile(command, [
+      "-target",
+      "bpf",
+      ...flags,
+      "-w",
+      "-c",
+      source,
+      "-o",
+      `${object}.part`,
+    ]);
     if (status === 0) {
       spawnSync("llvm-strip", ["-g", `${object}.part`]);
       copyFileSync(`${object}.part`, object);
@@ -116,7 +132,12 @@ async function build({ source, object, variants }) {
   return reason.replace(/^.*?error: /, "");
 }
 
-const corpora = { "libbpf-tools": toolJobs, selftests: selftestJobs };
+/** @type {Readonly<Record<string, (target: string) => Job[]>>} */
+const corpora = {
+  "libbpf-tools": toolJobs,
+  selftests: (target) => selftestJobs(target, "6.1", ["bookworm", "bookworm-security"], clang),
+  "selftests-6.12": (target) => selftestJobs(target, "6.12", ["trixie", "trixie-security"], newClang()),
+};
 const only = process.argv[2] === "--only" ? process.argv[3] : undefined;
 
 for (const [name, jobsOf] of Object.entries(corpora)) {

@@ -131,30 +131,55 @@ function debianBcc(directory) {
   rmSync(work, { recursive: true });
 }
 
-/** Source of Debian's kernel 6.1, as far as the BPF selftests need it. */
-export function kernelSource() {
-  return once("linux-6.1", (directory) => {
+/** Debian's suites, as lines of an apt configuration. @param {readonly string[]} suites */
+const suiteLines = (suites) =>
+  suites.map((suite) => {
+    const archive = suite.endsWith("-security") ? "debian-security" : "debian";
+    return `deb ${SIGNED} http://deb.debian.org/${archive} ${suite} main`;
+  });
+
+/**
+ * Source of a Debian kernel, as far as the BPF selftests need it.
+ * @param {string} series such as "6.1"
+ * @param {readonly string[]} suites that carry it
+ */
+export function kernelSource(series, suites) {
+  return once(`linux-${series}`, (directory) => {
     const work = join(directory, "apt");
-    const env = privateApt(work, [
-      `deb ${SIGNED} http://deb.debian.org/debian bookworm main`,
-      `deb ${SIGNED} http://deb.debian.org/debian-security bookworm-security main`,
-    ]);
-    run("apt-get", ["-qq", "download", "linux-source-6.1"], { env, cwd: work });
+    const env = privateApt(work, suiteLines(suites));
+    run("apt-get", ["-qq", "download", `linux-source-${series}`], { env, cwd: work });
     const archive = readdirSync(work).find((name) => name.endsWith(".deb"));
-    if (!archive) throw new SourceError("linux-source-6.1: no package");
+    if (!archive) throw new SourceError(`linux-source-${series}: no package`);
     run("dpkg", ["-x", join(work, archive), work]);
     const wanted = ["tools/testing/selftests/bpf", "tools/lib/bpf", "tools/include", "include/uapi"];
     run("tar", [
       "-x",
       "--strip-components=1",
       "-f",
-      join(work, "usr/src/linux-source-6.1.tar.xz"),
+      join(work, `usr/src/linux-source-${series}.tar.xz`),
       "-C",
       directory,
-      ...wanted.map((path) => `linux-source-6.1/${path}`),
+      ...wanted.map((path) => `linux-source-${series}/${path}`),
     ]);
     rmSync(work, { recursive: true });
   });
+}
+
+/** Debian 12's newest clang, unpacked without being installed: its command. */
+export function newClang() {
+  const directory = once("clang-19", (made) => {
+    const work = join(made, "apt");
+    const env = privateApt(work, suiteLines(["bookworm", "bookworm-security"]));
+    const packages = ["clang-19", "libclang-cpp19", "libllvm19", "libclang-common-19-dev"];
+    run("apt-get", ["-qq", "download", ...packages], { env, cwd: work });
+    for (const name of readdirSync(work).filter((file) => file.endsWith(".deb")))
+      run("dpkg", ["-x", join(work, name), made]);
+    rmSync(work, { recursive: true });
+    const libraries = ["usr/lib/x86_64-linux-gnu", "usr/lib/llvm-19/lib"].map((path) => `$here/${path}`).join(":");
+    const script = `#!/bin/sh\nhere=$(dirname "$0")\nLD_LIBRARY_PATH=${libraries} exec "$here/usr/lib/llvm-19/bin/clang" "$@"\n`;
+    writeFileSync(join(made, "clang"), script, { mode: 0o755 });
+  });
+  return join(directory, "clang");
 }
 
 /** libbpf as its project has it now, headers and static library, or undefined when it cannot be had; `$SKEP_LIBBPF` names a repository. */

@@ -188,6 +188,7 @@ export function bpfSyscall(command: number, attrAddress: number, attrSize: numbe
 
 /** Protection and flags of mmap(2), equal on all architectures named here. */
 export const Mmap = {
+  PROT_NONE: 0,
   PROT_READ: 1,
   PROT_WRITE: 2,
   MAP_SHARED: 1,

@@ -399,6 +399,20 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
         "memory of map arena: something else is at the address that the arena asks for",
       );
     });
+
+    test("have the address again that a closed one had, be they larger or smaller", () => {
+      const object = read("load-arena");
+      const at = 0x7100_0000_0000n;
+      for (const maxEntries of [16, 16, 4, 8, 32]) {
+        const maps = object.maps.map((map) => (map.name === "arena" ? { ...map, mapExtra: at, maxEntries } : map));
+        using loaded = kernel.load({ ...object, maps });
+        const arena = loaded.map("arena");
+        expect(arena.memoryAddress).toBe(Number(at));
+        expect(arena.mapMemory().length).toBe(maxEntries * 4096);
+        expect(loaded.program("allocate").testRun()).toBe(0);
+        expect(() => kernel.load({ ...object, maps })).toThrow("something else is at the address");
+      }
+    });
   });
 
   describe("targets", () => {
