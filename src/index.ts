@@ -88,6 +88,7 @@ export type {
   EventDecoder,
   EventType,
   ExpectedNames,
+  Given,
   KeyCodec,
   LpmInput,
   LpmPrefix,

@@ -23,7 +23,7 @@ export { Symbolizer } from "./symbols/symbolizer.ts";
 export { isAlive, TraceSession } from "./trace.ts";
 export type { TraceOptions } from "./trace.ts";
 export { bytesCodec, decodeValue, encodeValue } from "./values/codec.ts";
-export type { Codec } from "./values/codec.ts";
+export type { Codec, Given } from "./values/codec.ts";
 export { codecFor } from "./values/codec-for.ts";
 export type { CodecOptions } from "./values/codec-for.ts";
 export { formatValue } from "./values/format.ts";

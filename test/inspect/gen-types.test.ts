@@ -117,6 +117,7 @@ describeWith(["clang"], "skep gen types", () => {
       "for await (const e of obj.maps.events) console.log(e.comm.trim(), e.ts + 1n, e.state === State.STATE_BUSY);",
       "obj.maps.points.set(1, { x: 1, y: 2 }); console.log(obj.maps.points.get(1)?.x, obj.maps.counts.get(0) ?? 0n);",
       "for (const [key, { x }] of obj.maps.points) console.log(key + x);",
+      "obj.maps.points.set(2, { x: 1 }); obj.maps.counts.set(0, 7);",
       "console.log(obj.maps.hits.get(0)?.[0], obj.programs.never.testRun());",
     ];
     const wrong: [body: string, error: string][] = [

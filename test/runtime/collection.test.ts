@@ -197,6 +197,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "an object in the ker
 
   test("the spec decides what is loaded and attached", async () => {
     const obj = await openApi();
+    obj.globals.rodata.targ_pid = process.pid;
     obj.spec.programs.on_exit.autoload = false;
     obj.spec.programs.on_getppid.autoattach = false;
     obj.spec.maps["points"]!.maxEntries = 2;
@@ -292,6 +293,8 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "an object in the ker
     const object: BpfObject = (await openApi()).object;
     const obj = new Collection<Api>(object);
     opened.push(obj);
+    // Others call getppid(2), too.
+    obj.globals.rodata.targ_pid = process.pid;
     obj.spec.programs.on_exit.attach = { kind: "raw-tracepoint", name: "no_such_tracepoint" };
     await obj.load();
     await expect(obj.attach()).rejects.toThrow(/no_such_tracepoint/);

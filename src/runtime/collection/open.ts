@@ -43,8 +43,8 @@ export async function open<T extends ObjectTypes = AnyObject>(
   );
   const [first] = inputs;
   if (first === undefined) throw new TypeError("open: an object file is wanted");
-  const name = options.name ?? first.name;
-  const object = inputs.length === 1 ? readObject(first.bytes, { name }) : linkObjects(inputs, { name });
+  const file = options.name ?? first.name;
+  const object = inputs.length === 1 ? readObject(first.bytes, { name: file }) : linkObjects(inputs, { name: file });
   if (options.expects !== undefined) {
     const has = { program: object.programs, map: object.maps };
     for (const [what, wanted] of [
@@ -57,7 +57,7 @@ export async function open<T extends ObjectTypes = AnyObject>(
       const cause = noSuchName(what, lacking, names, `no-${what}`);
       throw new SkepError(
         "other-object",
-        `object ${name}: ${cause.message}: its types were generated for another version (skep gen types)`,
+        `object ${file}: ${cause.message}: its types were generated for another version (skep gen types)`,
         { cause, exitStatus: 2 },
       );
     }

@@ -2,7 +2,7 @@
 import { SyscallError, UnsupportedError } from "../../base/index.ts";
 import { UpdateFlags } from "../../isa/index.ts";
 import type { KernelMap } from "../../kernel/index.ts";
-import { type Codec, encodeValue } from "../values/codec.ts";
+import { type Codec, encodeValue, type Given } from "../values/codec.ts";
 import { type KeyCodec, TypedMap, type UpdateMode } from "./typed-map.ts";
 
 const TWO_32 = 0x1_0000_0000;
@@ -41,7 +41,7 @@ function add(sum: unknown, value: unknown): unknown {
 }
 
 /** A map of values for each CPU: `get` gives an array by CPU number, `sum` one value. CPUs are all that may ever be there. */
-export class PerCpuMap<K, V, In = K> extends TypedMap<K, V[], In> {
+export class PerCpuMap<K, V, In = Given<K>> extends TypedMap<K, V[], In> {
   private readonly one: Codec<V>;
   private readonly isArray: boolean;
 
@@ -67,7 +67,7 @@ export class PerCpuMap<K, V, In = K> extends TypedMap<K, V[], In> {
   }
 
   /** Sets one value for all CPUs. */
-  setAll(key: In, value: V, mode: UpdateMode = "any"): boolean {
+  setAll(key: In, value: Given<V>, mode: UpdateMode = "any"): boolean {
     const bytes = new Uint8Array(this.kernelMap.userValueSize);
     const one = encodeValue(this.one, value);
     for (let at = 0; at < bytes.length; at += (one.length + 7) & ~7) bytes.set(one, at);
@@ -84,7 +84,7 @@ export class PerCpuMap<K, V, In = K> extends TypedMap<K, V[], In> {
    * Sets the value of one CPU and leaves the others alone. Linux 7.0; throws UnsupportedError before, where the values of all CPUs can only be
    * written together and what programs count meanwhile would be lost.
    */
-  setOn(cpu: number, key: In, value: V): void {
+  setOn(cpu: number, key: In, value: Given<V>): void {
     const flags = UpdateFlags.CPU + this.checkCpu(cpu) * TWO_32;
     const bytes = encodeValue(this.one, value);
     try {

@@ -2,7 +2,7 @@
 import { SkepError } from "../../base/index.ts";
 import { UpdateFlags } from "../../isa/index.ts";
 import type { KernelMap } from "../../kernel/index.ts";
-import { type Codec, decodeValue, encodeValue } from "../values/codec.ts";
+import { type Codec, decodeValue, encodeValue, type Given } from "../values/codec.ts";
 import { MapHandle } from "./base.ts";
 
 const NO_KEY = new Uint8Array(0);
@@ -17,7 +17,7 @@ export class QueueMap<V> extends MapHandle {
   }
 
   /** Adds a value; false when there is no room. `replaceOldest`: the oldest one makes room. */
-  push(value: V, options: { readonly replaceOldest?: boolean } = {}): boolean {
+  push(value: Given<V>, options: { readonly replaceOldest?: boolean } = {}): boolean {
     const flags = options.replaceOldest === true ? UpdateFlags.EXIST : UpdateFlags.ANY;
     try {
       this.kernelMap.update(NO_KEY, encodeValue(this.codec, value), flags);
@@ -60,12 +60,12 @@ export class BloomFilterMap<V> extends MapHandle {
   }
 
   /** Adds a value. */
-  add(value: V): void {
+  add(value: Given<V>): void {
     this.kernelMap.update(NO_KEY, encodeValue(this.codec, value));
   }
 
   /** Whether the value may have been added; false is certain. */
-  has(value: V): boolean {
+  has(value: Given<V>): boolean {
     return this.kernelMap.hasValue(encodeValue(this.codec, value));
   }
 }

@@ -5,13 +5,14 @@ import { type OwnedFd, openById, openLinuxMap } from "../../kernel/linux/index.t
 import { type Descriptor, MapHandle, descriptorOf } from "./base.ts";
 import { openDescriptor } from "./descriptors.ts";
 import type { KeyCodec } from "./typed-map.ts";
+import type { Given } from "../values/codec.ts";
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** A map from keys to things that are given by their descriptors. The map holds them: the descriptor may be closed afterwards. */
-export class ReferenceMap<K, In = K> extends MapHandle {
+export class ReferenceMap<K, In = Given<K>> extends MapHandle {
   private readonly keyCodec: KeyCodec<K, In>;
 
   constructor(map: KernelMap, key: KeyCodec<K, In>) {
@@ -72,7 +73,7 @@ export class ReferenceMap<K, In = K> extends MapHandle {
 }
 
 /** A {@link ReferenceMap} whose things have ids. */
-export abstract class IdMap<K, In = K> extends ReferenceMap<K, In> {
+export abstract class IdMap<K, In = Given<K>> extends ReferenceMap<K, In> {
   /** Id of what is at a key; undefined when nothing is. */
   id(key: In): number | undefined {
     return this.lookupView(key)?.getUint32(0, true);
@@ -102,7 +103,7 @@ export class ProgramArrayMap extends IdMap<number> {
 }
 
 /** A map of maps. `M` is what {@link MapOfMaps.get} makes of an inner map. */
-export class MapOfMaps<K, M, In = K> extends IdMap<K, In> {
+export class MapOfMaps<K, M, In = Given<K>> extends IdMap<K, In> {
   private readonly wrap: (map: KernelMap) => M;
 
   constructor(map: KernelMap, key: KeyCodec<K, In>, wrap: (map: KernelMap) => M) {
@@ -198,7 +199,7 @@ export class CpuMap extends RedirectMap {
 export class XskMap extends ReferenceMap<number> {}
 
 /** Sockets, by key: `SOCKMAP`, `SOCKHASH` and `REUSEPORT_SOCKARRAY`. */
-export class SocketMap<K, In = K> extends ReferenceMap<K, In> {
+export class SocketMap<K, In = Given<K>> extends ReferenceMap<K, In> {
   /** Cookie of the socket at a key; undefined when there is none. Throws UnsupportedError when values have 4 bytes: then the kernel has no room to tell. */
   cookie(key: In): bigint | undefined {
     if (this.spec.valueSize < 8) {

@@ -1,6 +1,6 @@
 /** Arenas and struct_ops maps. */
 import { pageSize } from "../../kernel/linux/index.ts";
-import type { Codec } from "../values/codec.ts";
+import type { Codec, Given } from "../values/codec.ts";
 import { MapHandle } from "./base.ts";
 
 /** Memory that programs and this process share, at one address. Linux 6.9. */
@@ -47,7 +47,7 @@ export class ArenaMap extends MapHandle {
   }
 
   /** Writes a value at an offset. Programs may read half of it meanwhile. */
-  write<T>(codec: Codec<T>, offset: number, value: T): void {
+  write<T>(codec: Codec<T>, offset: number, value: Given<T>): void {
     codec.write(this.view, offset, value);
   }
 }

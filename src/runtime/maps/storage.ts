@@ -1,6 +1,6 @@
 /** Local storage: values that hang on tasks, files, sockets and cgroups, and go with them. */
 import type { KernelMap } from "../../kernel/index.ts";
-import type { Codec } from "../values/codec.ts";
+import type { Codec, Given } from "../values/codec.ts";
 import { type Descriptor, MapHandle, descriptorOf } from "./base.ts";
 import { type StorageTarget, openDescriptor } from "./descriptors.ts";
 import { type AccessOptions, type SetOptions, TypedMap, type UpdateMode } from "./typed-map.ts";
@@ -48,7 +48,7 @@ export class LocalStorageMap<V> extends MapHandle {
   }
 
   /** Sets the value on a target; false when the mode forbids it. */
-  set(key: StorageKey, value: V, options: SetOptions | UpdateMode = "any"): boolean {
+  set(key: StorageKey, value: Given<V>, options: SetOptions | UpdateMode = "any"): boolean {
     return this.on(key, (fd) => this.byDescriptor.set(fd, value, options));
   }
 

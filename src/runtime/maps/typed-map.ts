@@ -2,7 +2,7 @@
 import { SyscallError } from "../../base/index.ts";
 import { UpdateFlags } from "../../isa/index.ts";
 import type { EntryChunk, KernelMap } from "../../kernel/index.ts";
-import { type Codec, encodeValue } from "../values/codec.ts";
+import { type Codec, encodeValue, type Given } from "../values/codec.ts";
 import { MapHandle } from "./base.ts";
 
 /** What {@link TypedMap.set} does with a key that is there, or not: sets it `"any"` way, only when there is none, only when there is one. */
@@ -27,7 +27,7 @@ export interface SetOptions extends AccessOptions {
 }
 
 /** Keys as they are read (`K`), and as they may be given (`In`). */
-export interface KeyCodec<K, In = K> {
+export interface KeyCodec<K, In = Given<K>> {
   /** Bytes. */
   readonly size: number;
   read(view: DataView, offset: number): K;
@@ -57,7 +57,7 @@ function viewOf(bytes: Uint8Array): DataView {
  * is a system call and sees the map as it is now; iteration reads a few thousand entries a call, each when it comes to it, so the
  * map may be changed meanwhile.
  */
-export class TypedMap<K, V, In = K> extends MapHandle implements Iterable<[K, V]> {
+export class TypedMap<K, V, In = Given<K>> extends MapHandle implements Iterable<[K, V]> {
   protected readonly keyCodec: KeyCodec<K, In>;
   protected readonly valueCodec: Codec<V>;
   private readonly keyBytes: Uint8Array;
@@ -81,7 +81,7 @@ export class TypedMap<K, V, In = K> extends MapHandle implements Iterable<[K, V]
     return this.keyBytes;
   }
 
-  protected encodeValue(value: V): Uint8Array {
+  protected encodeValue(value: Given<V>): Uint8Array {
     try {
       return encodeValue(this.valueCodec, value);
     } catch (error) {
@@ -108,7 +108,7 @@ export class TypedMap<K, V, In = K> extends MapHandle implements Iterable<[K, V]
    * Sets the value of a key. False when the mode forbids it: the key is there (`"noexist"`), or is not (`"exist"`). Throws SkepError
    * (`map-full`) when the map has no room.
    */
-  set(key: In, value: V, options: SetOptions | UpdateMode = "any"): boolean {
+  set(key: In, value: Given<V>, options: SetOptions | UpdateMode = "any"): boolean {
     const { mode = "any", lock = false } = typeof options === "string" ? { mode: options } : options;
     const bytes = this.encodeValue(value);
     const flags = modes[mode] | (lock ? UpdateFlags.LOCK : 0);
@@ -143,7 +143,7 @@ export class TypedMap<K, V, In = K> extends MapHandle implements Iterable<[K, V]
   }
 
   /** Sets many entries, a few thousand a system call. Stops at the first that does not fit, and throws. */
-  setMany(entries: Iterable<readonly [In, V]>, options: AccessOptions = {}): void {
+  setMany(entries: Iterable<readonly [In, Given<V>]>, options: AccessOptions = {}): void {
     const flags = options.lock === true ? UpdateFlags.LOCK : 0;
     const keySize = this.spec.keySize;
     const valueSize = this.kernelMap.userValueSize;

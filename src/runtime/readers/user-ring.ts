@@ -3,7 +3,7 @@ import { SkepError } from "../../base/index.ts";
 import type { Owner } from "../../kernel/index.ts";
 import { LinuxUserRing } from "../../kernel/linux/index.ts";
 import { MapHandle } from "../maps/base.ts";
-import type { Codec } from "../values/codec.ts";
+import type { Codec, Given } from "../values/codec.ts";
 import type { KernelMap } from "../../kernel/index.ts";
 
 /** A record that is being written. Programs wait for it: submit or discard it soon. */
@@ -64,7 +64,7 @@ export class UserRingProducer<T> implements Owner {
   }
 
   /** Writes a value; false when the ring is full now. A program sees it when it drains the ring. */
-  push(value: T): boolean {
+  push(value: Given<T>): boolean {
     const record = this.reserve(this.codec.byteLength(value));
     if (record === undefined) return false;
     try {
@@ -78,7 +78,7 @@ export class UserRingProducer<T> implements Owner {
   }
 
   /** Writes a value, waiting for room as long as it takes. Throws the signal's reason when aborted. */
-  async send(value: T, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async send(value: Given<T>, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const { signal } = options;
     while (!this.push(value)) {
       signal?.throwIfAborted();

@@ -19,13 +19,24 @@ export interface Codec<T = unknown> {
    */
   read(view: DataView, offset: number, end?: number): T;
   /** Writes a value, all bytes of it ({@link Codec.byteLength}). Throws TypeError or RangeError that name the member and its type. */
-  write(view: DataView, offset: number, value: T): void;
+  write(view: DataView, offset: number, value: Given<T>): void;
   /** Bytes that a value takes: `size`, or more when it fills a flexible array. */
-  byteLength(value: T): number;
+  byteLength(value: Given<T>): number;
 }
 
+/** What may be given where a value of a type is written: members may be left out, 64-bit integers be numbers, arrays be read-only. */
+export type Given<T> = T extends bigint
+  ? bigint | number
+  : T extends string | number | boolean | Uint8Array
+    ? T
+    : T extends readonly (infer E)[]
+      ? readonly Given<E>[]
+      : T extends object
+        ? { readonly [K in keyof T]?: Given<T[K]> }
+        : T;
+
 /** A value as bytes of its own. Throws as {@link Codec.write} does. */
-export function encodeValue<T>(codec: Codec<T>, value: T): Uint8Array {
+export function encodeValue<T>(codec: Codec<T>, value: Given<T>): Uint8Array {
   const bytes = new Uint8Array(codec.byteLength(value));
   codec.write(new DataView(bytes.buffer), 0, value);
   return bytes;
