@@ -1,6 +1,6 @@
 /** From an object to what the kernel holds: answers of the kernel, BTF, maps, programs, in this order; all or nothing. */
 import { SkepError, UnsupportedError, nearestNames } from "../../base/index.ts";
-import { AttachType, MapType, ProgType } from "../../isa/index.ts";
+import { AttachType, MapFlags, MapType, ProgType } from "../../isa/index.ts";
 import {
   type BpfObject,
   type ProgramSpec,
@@ -283,7 +283,7 @@ class Loader {
       if (map === undefined) continue;
       const value = structOpsValue(layout, (program) => this.programs.get(program)!.fd.value);
       map.structOpsValue = value;
-      if (map.spec.structOps?.link === true) map.update(new Uint8Array(map.spec.keySize), value);
+      if ((map.spec.flags & MapFlags.LINK) !== 0) map.update(new Uint8Array(map.spec.keySize), value);
     }
   }
 }

@@ -71,7 +71,9 @@ export class ObjectMaps {
     const layout = structOps?.get(spec.name);
     if (layout !== undefined) {
       const { initialValue: _, ...rest } = spec;
-      const flags = spec.structOps?.link === true ? spec.flags | MapFlags.LINK : spec.flags;
+      // Registered by its value a map holds itself, beyond the process: where there are links, all are attached by one.
+      const byLink = spec.structOps?.link === true || machine.atLeast(6, 4);
+      const flags = byLink ? spec.flags | MapFlags.LINK : spec.flags;
       return { ...rest, keySize: 4, valueSize: layout.value.length, maxEntries: 1, flags };
     }
     return maxEntries === spec.maxEntries ? spec : { ...spec, maxEntries };

@@ -1,6 +1,6 @@
 /** Objects that clang made, loaded into the running kernel: what they ask of it, and what they get. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -121,7 +121,7 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
           "bpf_rcu_read_lokc",
           /kernel function bpf_rcu_read_lokc: .*did you mean bpf_rcu_read_lock/,
         ],
-        ["bpf_rcu_read_lock___other", undefined, "its parameters or result are of other types"],
+        ["bpf_rcu_read_lock___other", undefined, "the object gives it 3 parameter(s), the kernel's has 0"],
       ] as const) {
         const kconfig = unreadable.replace(/^CONFIG_SKEP_NOT_THERE.*\n/m, "");
         expect(() => kernel.load(strong(name, as), { kconfig }), name).toThrow(message);
@@ -322,15 +322,18 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
   });
 
   describeUnless(machine.atLeast(6, 4) ? undefined : "links to struct_ops need Linux 6.4", "struct_ops", () => {
-    test("laid out as the kernel has it, registered by value and by link", () => {
+    test("laid out as the kernel has it, registered by links", () => {
       using loaded = kernel.load(read("load-struct-ops"));
       expect(loaded.hasProgram("ours_unknown")).toBe(false);
       expect(available()).not.toContain("skep_");
       {
         using plain = attachStructOpsMap(loaded.map("plain"));
         using linked = attachStructOpsMap(loaded.map("linked"));
-        expect(plain.noLink).toBeDefined();
-        expect(linked.noLink).toBeUndefined();
+        // Both by links, where there are any: a map that its value registers would outlive this process.
+        expect(plain.noLink).toBeUndefined();
+        expect(linked.info()).toMatchObject([
+          { type: "struct_ops", mapId: describeMap(loaded.map("linked").fd.value).id },
+        ]);
         expect(available()).toMatch(/skep_plain/);
         expect(available()).toMatch(/skep_linked/);
         // The kernel calls the program that closes a congested connection's window: any use will do.
@@ -414,6 +417,26 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
       }
     });
   });
+
+  describeUnless(
+    existsSync("/sys/kernel/btf/nf_conntrack") ? undefined : "module nf_conntrack is not loaded",
+    "modules",
+    () => {
+      test("functions that are called, and functions that are traced", () => {
+        using loaded = kernel.load(
+          only(read("load-modules"), "look_up", ...(mayTrampoline() ? ["named", "searched"] : [])),
+        );
+        expect(loaded.program("look_up").testRun(new Uint8Array(64))).toBe(1);
+        if (mayTrampoline()) expect(loaded.hasProgram("searched")).toBe(true);
+      });
+
+      test("what a module has not", () => {
+        expect(() => kernel.load(only(read("load-modules"), "mistyped"))).toThrow(
+          "module nf_conntrack has none of that name; did you mean nf_conntrack_free?",
+        );
+      });
+    },
+  );
 
   describe("targets", () => {
     test("LSM hooks, tracepoints, iterators", () => {

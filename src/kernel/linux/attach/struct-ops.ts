@@ -9,23 +9,23 @@ import type { LinuxMap } from "../maps.ts";
 import { attachFailure, onlyLink, tooOld } from "./common.ts";
 
 /**
- * Registers a struct_ops map whose value is written. With a link (maps of `.struct_ops.link`, Linux 6.4) it goes with the link, or with
- * the process. Without one the value itself was the registration, and the map holds it: closing the link takes it off, and so does the
- * end of the last holder of the map.
+ * Registers a struct_ops map. With a link (Linux 6.4) it goes with the link, or with the process, whichever section it is from. Before,
+ * writing its value registers it, and the kernel keeps it so: closing takes it off, and what a killed process left stays until
+ * `bpftool struct_ops unregister`.
  */
 export function attachStructOpsMap(map: LinuxMap): LinuxLink {
-  const { name, type, flags, structOps } = map.spec;
+  const { name, type, flags } = map.spec;
   const what = `struct_ops ${name}`;
   const spec = { kind: "struct-ops", map: name } as const;
   if (type !== MapType.STRUCT_OPS) throw new TypeError(`${what}: map ${name} is of another type`);
-  if (structOps?.link !== true && (flags & MapFlags.LINK) === 0) {
+  if ((flags & MapFlags.LINK) === 0) {
     // Loading leaves the value to us, since writing it registers. A map that came otherwise was written by whoever made it.
     if (map.structOpsValue !== undefined) map.update(new Uint8Array(4), map.structOpsValue);
     const holder = duplicateFd(map.fd, what);
     return new LinuxLink(spec, {
       holders: [holder],
       events: [],
-      noLink: "the map's value (no .struct_ops.link)",
+      noLink: "the map's own value (links came with Linux 6.4)",
       takeOff: () => void map.delete(new Uint8Array(4)),
     });
   }
