@@ -146,11 +146,11 @@ export class RunSession {
   async run(attached: readonly Attachment[], dryRun: boolean): Promise<number> {
     const stopSignals = this.catchSignals();
     try {
-      await this.printIterators(attached);
+      if (!dryRun) await this.printIterators(attached);
       const isOnlyIterators = attached.length > 0 && attached.every((one) => this.isIterator(one));
       if (!dryRun && !isOnlyIterators) await this.watch();
       await this.collection.detach(attached);
-      for (let turn = 0; turn < FINAL_TURNS; turn++) {
+      for (let turn = 0; turn < FINAL_TURNS && !dryRun; turn++) {
         const lines = this.sources.flatMap((source) => source.read());
         if (lines.length === 0) break;
         await this.write(lines);
