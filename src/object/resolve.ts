@@ -3,7 +3,15 @@
  * is seen through its facts, and the answers go into copies.
  */
 import { SkepError, UnsupportedError, nearestNames } from "../base/index.ts";
-import { Btf, BtfKind, CoreResolver, btfKindNames, essentialName, typesCompatible } from "../btf/index.ts";
+import {
+  Btf,
+  BtfKind,
+  CoreResolver,
+  btfKindNames,
+  essentialName,
+  printBtfDeclaration,
+  typesCompatible,
+} from "../btf/index.ts";
 import type { CoreFailure, CoreKernel } from "../btf/index.ts";
 import { coreKernelOf, relocateProgram } from "./core-relocate.ts";
 import { kconfigValue } from "./kconfig.ts";
@@ -179,16 +187,38 @@ function missingSymbol(extern: KsymExtern | KfuncExtern, kernel: Btf): Unsupport
 }
 
 function mismatch(extern: ExternSpec, local: Btf, wanted: number, kernel: Btf, found: number): string {
+  if (extern.kind === "kfunc")
+    return `kernel function ${extern.name}: does not fit: ${prototypeMismatch(local, wanted, kernel, found)}`;
   const text = (btf: Btf, id: number): string => {
     const at = btf.stripModifiers(id);
     return `${(btfKindNames[btf.kindOf(at)] ?? "type").toLowerCase()} ${btf.nameOf(at) || "(anonymous)"}`;
   };
-  const what = extern.kind === "kfunc" ? "function" : "variable";
-  const shapes =
-    extern.kind === "kfunc"
-      ? "its parameters or result are of other types than the object declares"
-      : `the object declares ${text(local, wanted)}, the kernel has ${text(kernel, found)}`;
-  return `kernel ${what} ${extern.name}: does not fit: ${shapes}`;
+  const shapes = `the object declares ${text(local, wanted)}, the kernel has ${text(kernel, found)}`;
+  return `kernel variable ${extern.name}: does not fit: ${shapes}`;
+}
+
+/** The first difference between the prototypes of a function. */
+function prototypeMismatch(local: Btf, wanted: number, kernel: Btf, found: number): string {
+  const [ours, theirs] = [local.funcProto(wanted), kernel.funcProto(found)];
+  const unknown = "its parameters or result are of other types than the object declares";
+  if (ours === undefined || theirs === undefined) return unknown;
+  const [count, kernelCount] = [ours.parameters.length, theirs.parameters.length];
+  if (count !== kernelCount) return `the object gives it ${count} parameter(s), the kernel's has ${kernelCount}`;
+  const pairs = [
+    ["its result", ours.returnTypeId, theirs.returnTypeId] as const,
+    ...ours.parameters.map(
+      ({ typeId }, i) =>
+        [`parameter ${theirs.parameters[i]!.name || i + 1}`, typeId, theirs.parameters[i]!.typeId] as const,
+    ),
+  ];
+  for (const [what, ourType, theirType] of pairs) {
+    if (typesCompatible(local, ourType, kernel, theirType)) continue;
+    const [a, b] = [printBtfDeclaration(local, ourType) || "void", printBtfDeclaration(kernel, theirType) || "void"];
+    return a === b
+      ? `${what} is ${a} in both, and one of them only declares it: give the struct a body`
+      : `${what} is ${a} in the object and ${b} in the kernel`;
+  }
+  return unknown;
 }
 
 function relocatePrograms(

@@ -139,6 +139,10 @@ function typesOf(
       ]),
     );
     if (order === "object") func("bpf_of_module");
+    const isObject = order === "object";
+    func("bpf_of_late", isObject ? types.funcProto(int, [{ name: "a", typeId: int }]) : proto);
+    const forward = types.pointer(types.forward("thing"));
+    func("bpf_declared", isObject ? types.funcProto(int, [{ name: "a", typeId: forward }]) : proto);
     ids["count"] = types.variable("count", int);
   }
   Object.assign(ids, { int, struct, proto });
@@ -194,7 +198,12 @@ describe("symbols", () => {
     [ksym("cout", own.ids["int"]!), "did you mean count?"],
     [ksym("count", own.ids["struct"]!, true), "the object declares struct thing, the kernel has int int"],
     [kfunc("bpf_od"), "did you mean bpf_do"],
-    [kfunc("bpf_do___late"), "its parameters or result are of other types"],
+    [kfunc("bpf_do___late"), "the object gives it 2 parameter(s), the kernel's has 1"],
+    [kfunc("bpf_of_late"), "parameter thing is int in the object and struct thing * in the kernel"],
+    [
+      kfunc("bpf_declared"),
+      "parameter thing is struct thing * in both, and one of them only declares it: give the struct a body",
+    ],
   ])("%o is refused: %s", (extern, message) => {
     expect(() => resolveObject(object(extern), known)).toThrow(message);
   });

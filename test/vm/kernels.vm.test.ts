@@ -6,6 +6,9 @@ import { runInVm, vmKernels, vmSkipReason } from "./testbed.ts";
 /** Run in the guest, each with the tests below it. */
 const folders = ["test/kernel/linux"];
 
+/** Loaded first, for tests of what modules have. */
+const modules = ["nf_conntrack"];
+
 /** What .ci/reporter.mjs writes. */
 interface Report {
   readonly tests: readonly {
@@ -24,7 +27,7 @@ const script = `
 
 describeUnless(vmSkipReason(), "tests of the Linux kernel room in a VM", () => {
   it.each(vmKernels)("kernel %s", { timeout: 600_000 }, async (kernel) => {
-    const { stdout, stderr } = await runInVm(kernel, script, { timeoutMs: 590_000 });
+    const { stdout, stderr } = await runInVm(kernel, script, { timeoutMs: 590_000, modules });
     expect(stdout, stderr).toMatch(/^\{/);
     const { tests, unhandledErrors } = JSON.parse(stdout) as Report;
     const of = (state: string): typeof tests => tests.filter((test) => test.state === state);
