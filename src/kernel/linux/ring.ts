@@ -83,7 +83,8 @@ export class LinuxRingReader implements RingReader, RecordSource {
     // After the position is stored the kernel may have written more without waking us, seeing the old position: look again.
     for (let found = true; found && handed < limit;) {
       found = false;
-      const end = Number(Atomics.load(producer, 0));
+      // A part of the ring at a time, so that programs fill it again while the rest is worked on.
+      const end = Math.min(Number(Atomics.load(producer, 0)), this.position + (this.ringBytes >> WINDOW_SHIFT));
       let position = this.position;
       try {
         while (position < end && handed < limit) {
