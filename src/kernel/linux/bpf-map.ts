@@ -5,7 +5,7 @@ import { BpfCmd, MAP_TYPE_SINCE, MapFlags, MapType, OBJ_NAME_LENGTH } from "../.
 import type { MapSpec } from "../../object/index.ts";
 import { bpf, bpfFailure, bpfOrThrow } from "./bpf.ts";
 import { MapCreateAttr, MapElemAttr } from "./bpf-attr.ts";
-import { Errno } from "./errno.ts";
+import { Errno, errnoName } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
 import { raiseMemlock } from "./memlock.ts";
@@ -25,6 +25,8 @@ export interface MapCreation {
   readonly kernelValueBtfFd?: number | undefined;
   /** SHA-256 of the program that alone may use it. */
   readonly programHash?: Uint8Array | undefined;
+  /** Told when the kernel took the map only without BTF, and why. */
+  readonly onUntyped?: (errnoName: string) => void;
 }
 
 function attributesOf(spec: MapSpec, creation: MapCreation, flags: number, withBtf: boolean): Attributes {
@@ -83,6 +85,7 @@ export function createMap(spec: MapSpec, creation: MapCreation = {}): OwnedFd {
   let result = first;
   if (result < 0 && isDescribed && creation.kernelValueTypeId === undefined && !final.has(-result)) {
     result = attempt(spec.flags, false);
+    if (result >= 0) creation.onUntyped?.(errnoName(-first));
   }
   const canGoWithoutMmap = spec.initialValue !== undefined && (spec.flags & MapFlags.MMAPABLE) !== 0;
   if (result === -Errno.EINVAL && canGoWithoutMmap && !machine.atLeast(5, 5)) {

@@ -203,7 +203,9 @@ class Loader {
         attachFd: (target?.moduleFd ?? target?.programFd)?.value,
         expectedAttachType: structOps?.memberIndex,
         tokenFd: this.token?.value,
-        explain: (text) => explainLog(text, { object, spec, failures: resolved?.failures.get(spec.name) ?? [] }),
+        explain: (text) =>
+          explainLog(text, { object, spec, failures: resolved?.failures.get(spec.name) ?? [] }) +
+          this.untypedMaps(spec),
         ...(this.btf?.fd === undefined || this.btf.hasNoFunctions === true ? {} : { btfFd: this.btf.fd.value }),
         ...(options.log === undefined ? {} : { logLevel: options.log.level }),
       });
@@ -215,6 +217,16 @@ class Loader {
       target?.programFd?.close();
       for (const moduleFd of moduleFds) moduleFd.close();
     }
+  }
+
+  /** Locks, timers and kernel pointers in maps work only with their types. */
+  private untypedMaps({ relocations }: ProgramSpec): string {
+    const used = [...(this.maps?.untyped ?? [])].filter(([name]) =>
+      relocations.some((relocation) => "map" in relocation && relocation.map === name),
+    );
+    if (used.length === 0) return "";
+    const taken = used.map(([name, errno]) => `${name} (${errno})`);
+    return ` (the kernel took these maps only without the types of their entries: ${taken.join(", ")})`;
   }
 
   /** As `bpf_prog_calc_tag` of the kernel: descriptors of maps, and what follows them, count as zeros. */

@@ -31,6 +31,8 @@ const rings: ReadonlySet<number> = new Set([MapType.RINGBUF, MapType.USER_RINGBU
 export class ObjectMaps {
   /** By the object's names; maps that were not created are not in it. */
   readonly maps: Map<string, LinuxMap> = new Map();
+  /** Maps that the kernel took only without the types of their entries, and the errno that it had for them with types. */
+  readonly untyped: Map<string, string> = new Map();
   private readonly context: MapsContext;
   /** Pins made here. */
   private readonly pinned: string[] = [];
@@ -168,7 +170,10 @@ export class ObjectMaps {
         throw new UnsupportedError(`map ${spec.name} for program ${exclusiveProgram} alone`, "needs Linux 6.18");
       return createMap(spec, { btfFd, tokenFd, programHash: this.context.programHash(exclusiveProgram) });
     }
-    if (!mapsOfMaps.has(spec.type)) return createMap(spec, { btfFd, tokenFd });
+    if (!mapsOfMaps.has(spec.type)) {
+      const onUntyped = (errno: string): void => void this.untyped.set(spec.name, errno);
+      return createMap(spec, { btfFd, tokenFd, onUntyped });
+    }
     if (spec.inner === undefined) {
       throw new SkepError(
         "map",

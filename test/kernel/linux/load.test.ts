@@ -140,6 +140,16 @@ describeWith(["linux", "root", "bpf"], "loading into the running kernel", () => 
     expect(loadBtf(new Uint8Array(24))).toMatchObject({ errno: expect.any(Number) });
   });
 
+  test("a map whose types the kernel refuses is named when the program that uses it fails", () => {
+    const builder = new BtfBuilder();
+    const u32 = builder.int("unsigned int", 4);
+    const map = mapSpec("counts", MapType.HASH, { keyTypeId: u32, valueTypeId: u32 });
+    const bad = { ...object([program("bad", "r1 = MAP(counts)\nr0 = r5\nexit")], [map]), btf: builder.finish() };
+    expect((thrown(() => kernel.load(bad)) as SkepError).message).toMatch(
+      /R5 !read_ok.*\(the kernel took these maps only without the types of their entries: counts \(EINVAL\)\)$/,
+    );
+  });
+
   test("BTF that the kernel refuses is no obstacle, and is named when the program fails too", () => {
     const damaged = new Uint8Array(24);
     using loaded = kernel.load({ ...object([program("p", "r0 = 0\nexit")]), btf: damaged });
