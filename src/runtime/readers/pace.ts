@@ -32,9 +32,9 @@ export class Pace {
     const read = bytes - this.lastBytes;
     this.lastWaitAt = now;
     this.lastBytes = bytes;
+    this.shortWaits = read > 0 && ran < SHORT_WAIT_MS ? this.shortWaits + 1 : 0;
     if (read === 0) this.isNapping = false;
-    this.shortWaits = ran < SHORT_WAIT_MS ? this.shortWaits + 1 : 0;
-    if (this.shortWaits >= SHORT_WAITS) this.isNapping = true;
+    else if (this.shortWaits >= SHORT_WAITS) this.isNapping = true;
     if (!this.isNapping) return undefined;
     const expected = (read / Math.max(ran, 0.05)) * NAP_MS;
     return expected * SPARE_NAPS <= this.source.ringBytes ? NAP_MS : undefined;
