@@ -24,6 +24,8 @@ export interface GenerateTypesOptions {
   readonly module?: string;
 }
 
+/** Columns. */
+const LINE = 120;
 /** Characters of base64 in a line. */
 const BASE64_LINE = 112;
 
@@ -86,7 +88,7 @@ function isInternal(map: MapSpec): boolean {
 
 function importLine(names: readonly string[], module: string): string {
   const line = `import type { ${names.join(", ")} } from ${module};`;
-  return line.length <= 120
+  return line.length <= LINE
     ? line
     : ["import type {", ...names.map((name) => `  ${name},`), `} from ${module};`].join("\n");
 }
@@ -198,11 +200,14 @@ function openLines(object: BpfObject, root: string, options: GenerateTypesOption
     ];
   }
   const path = options.path ?? `./${object.name ?? "object"}.o`;
+  const parameter = "  source: ObjectSource | readonly ObjectSource[] = new URL(";
+  const file = JSON.stringify(path);
+  const line = `${parameter}${file}, import.meta.url),`;
   return [
     ...expects,
     `/** Opens the object, by default the file ${commentText(path)} beside this module. */`,
     "export function open(",
-    `  source: ObjectSource | readonly ObjectSource[] = new URL(${JSON.stringify(path)}, import.meta.url),`,
+    ...(line.length <= LINE ? [line] : [parameter, `    ${file},`, "    import.meta.url,", "  ),"]),
     "  options?: OpenOptions,",
     `): Promise<Collection<${root}>> {`,
     call("source"),

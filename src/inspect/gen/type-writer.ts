@@ -112,12 +112,9 @@ export class TypeWriter {
   }
 
   private interfaceText(type: BtfComposite, name: string): string {
-    return [
-      `/** ${this.cName(type)}, ${type.size} bytes. */`,
-      `export interface ${name} {`,
-      ...this.fieldLines(type, "  ", 0),
-      "}",
-    ].join("\n");
+    const fields = this.fieldLines(type, "  ", 0);
+    const head = `/** ${this.cName(type)}, ${type.size} bytes. */\nexport interface ${name} {`;
+    return fields.length === 0 ? `${head}}` : [head, ...fields, "}"].join("\n");
   }
 
   private literal(type: BtfComposite, indent: string, depth: number): string {
