@@ -2,6 +2,7 @@
 import { ByteReader, ParseError } from "../base/index.ts";
 import { BTF_MAGIC, BTF_VERSION } from "./kinds.ts";
 import { FUNC_INFO_SIZE, LINE_INFO_SIZE } from "./program-info.ts";
+import { hostIsBigEndian, wordsOf } from "./sections.ts";
 
 /** Bytes of one `struct bpf_core_relo`: byte offset of the instruction, root type, access string, kind. */
 export const CORE_RELOCATION_SIZE = 16;
@@ -17,7 +18,7 @@ export interface BtfExtBlock {
   readonly count: number;
   /** 32-bit words of a record, those included that are newer than this reader. */
   readonly recordWords: number;
-  /** All records, in this machine's byte order. The first word of each is an offset in bytes from the start of the section. */
+  /** All records, in this machine's byte order; a view of the input where it can be one. The first word of each is an offset in bytes from the start of the section. */
   readonly words: Uint32Array;
 }
 
@@ -46,7 +47,7 @@ export function decodeBtfExt(bytes: Uint8Array, section: string = "BTF.ext"): Bt
     throw new ParseError(section, 4, `header of ${headerSize} bytes in ${bytes.length}`);
   }
   const read = (what: string, at: number, minimum: number): BtfExtBlock[] =>
-    readBlocks(reader, u32, what, headerSize + u32(at), u32(at + 4), minimum);
+    readBlocks(reader, bigEndian, what, headerSize + u32(at), u32(at + 4), minimum);
   return {
     functions: read("func_info", 8, FUNC_INFO_SIZE),
     lines: read("line_info", 16, LINE_INFO_SIZE),
@@ -56,7 +57,7 @@ export function decodeBtfExt(bytes: Uint8Array, section: string = "BTF.ext"): Bt
 
 function readBlocks(
   reader: ByteReader,
-  u32: (offset: number) => number,
+  bigEndian: boolean,
   what: string,
   start: number,
   length: number,
@@ -64,6 +65,7 @@ function readBlocks(
 ): BtfExtBlock[] {
   if (length === 0) return [];
   const { section } = reader;
+  const u32 = (offset: number): number => (bigEndian ? reader.u32be(offset) : reader.u32le(offset));
   const end = start + length;
   if (end > reader.length) {
     throw new ParseError(section, start, `${what}: ${length} bytes wanted, the section ends at ${reader.length}`);
@@ -86,8 +88,7 @@ function readBlocks(
         `${what}: ${count} records of ${recordSize} bytes, ${end - at} bytes are left`,
       );
     }
-    const words = new Uint32Array(size / 4);
-    for (let i = 0; i < words.length; i++) words[i] = u32(at + i * 4);
+    const words = wordsOf(reader.slice(at, size), bigEndian !== hostIsBigEndian);
     out.push({ sectionName, count, recordWords: recordSize / 4, words });
     at += size;
   }

@@ -22,7 +22,8 @@ export interface BtfSections {
   readonly bigEndian: boolean;
 }
 
-const hostIsBigEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0;
+/** Byte order of this machine. */
+export const hostIsBigEndian: boolean = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0;
 
 /** Checks the header and cuts the sections out. Views where it can: a copy is made of misaligned or foreign-endian types. */
 export function readBtfSections(bytes: Uint8Array, section: string): BtfSections {
@@ -100,7 +101,8 @@ function laterKinds(
   return out;
 }
 
-function wordsOf(types: Uint8Array, swap: boolean): Uint32Array {
+/** 32-bit words in this machine's byte order: a view where it can be one, else a copy. */
+export function wordsOf(types: Uint8Array, swap: boolean): Uint32Array {
   if (!swap && types.byteOffset % 4 === 0) return new Uint32Array(types.buffer, types.byteOffset, types.length / 4);
   // Not slice(): of a Node Buffer that is a view.
   const words = new Uint32Array(new Uint8Array(types).buffer);

@@ -81,6 +81,11 @@ export class SymbolSection {
     return this.fields.u16(index * this.recordSize + (this.fields.wide ? 6 : 14));
   }
 
+  /** 0 default, 1 internal, 2 hidden, 3 protected. */
+  visibilityOf(index: number): number {
+    return this.fields.u8(index * this.recordSize + (this.fields.wide ? 5 : 13)) & 3;
+  }
+
   /** Whether a symbol is code that this file has. */
   isDefinedFunction(index: number): boolean {
     return isFunctionType(this.infoOf(index) & 0xf) && this.sectionOf(index) !== ElfSectionIndex.UNDEF;
@@ -95,7 +100,7 @@ export class SymbolSection {
       size: this.sizeOf(index),
       type: info & 0xf,
       binding: info >>> 4,
-      visibility: this.fields.u8(index * this.recordSize + (this.fields.wide ? 5 : 13)) & 3,
+      visibility: this.visibilityOf(index),
       sectionIndex: this.sectionOf(index),
       isFunction: isFunctionType(info & 0xf),
     };

@@ -311,6 +311,7 @@ class ObjectWriter {
     const definitions = maps.filter((m) => m.kind === "definition");
     if (definitions.length > 0) {
       written.add(".maps");
+      if (definitions.some(({ spec }) => spec.initialValue !== undefined)) written.add(ARENA_DATA);
       this.writeDefinitions(definitions);
     }
     for (const map of maps) {

@@ -230,6 +230,20 @@ describeWith(["clang", "libbpf"], "what an object says", () => {
     expect(program(object, "run")).toMatchObject({ type: ProgType.SOCKET_FILTER, funcInfo: new Uint8Array(0) });
   });
 
+  test("variables of an arena", () => {
+    const object = readObject(clang(arena), { name: "arena.o" });
+    expect(map(object, "arena")).toMatchObject({ type: MapType.ARENA, maxEntries: 10, valueSize: 0 });
+    expect([...map(object, "arena").initialValue!]).toEqual([3, 0, 0, 0, 4, 0, 0, 0]);
+    expect(object.variables!.map((v) => [v.name, v.map, v.offset, v.size])).toEqual([
+      ["first", "arena", 0, 4],
+      ["second", "arena", 4, 4],
+    ]);
+    expect(program(object, "p").relocations.map(({ insnIndex: _index, ...r }) => r)).toEqual([
+      { kind: "map-value", map: "arena", offset: 0 },
+      { kind: "map-value", map: "arena", offset: 4 },
+    ]);
+  });
+
   test("iproute2's maps", () => {
     const object = readObject(clang(iproute2, "-g0"), { name: "tc.o" });
     expect(object.maps).toEqual([
@@ -247,6 +261,11 @@ describeWith(["clang", "libbpf"], "what an object says", () => {
     ]);
   });
 });
+
+const arena = `
+struct { int (*type)[33]; int (*max_entries)[10]; } arena __attribute__((section(".maps"), used));
+__attribute__((section(".addr_space.1"))) int first = 3, second = 4;
+__attribute__((section("syscall"), used)) int p(void *c) { return first + second; }`;
 
 const legacy = `
 struct bpf_map_def { unsigned type, key, value, entries, flags; };
@@ -467,6 +486,12 @@ describeWith(["clang"], "objects that are refused", () => {
     const bytes = clang(HEAD + (isBare ? source.slice(4) : source), ...(isBare ? ["-g0"] : []));
     expect(() => readObject(bytes)).toThrow(ParseError);
     expect(() => readObject(bytes)).toThrow(message);
+  });
+
+  test("jumps by tables", () => {
+    const table = `SEC(".jumptables") long table[2] = { 1, 2 }; SEC("tc") int p(void *c) { return table[(long)c & 1]; }`;
+    expect(() => readObject(clang(HEAD + table))).toThrow(UnsupportedError);
+    expect(() => readObject(clang(HEAD + table))).toThrow(/function p: jumps by a table .*-fno-jump-tables/);
   });
 
   test("other files", () => {

@@ -31,8 +31,17 @@ export interface CodeFunction {
   readonly coreRelocations: readonly CoreRelocation[];
   /** Its `FUNC`; 0 without a record. */
   readonly typeId: number;
-  /** Words of `struct bpf_line_info`, four a record. */
-  readonly lines: readonly Uint32Array[];
+  /** Its `struct bpf_line_info`, in the order of instructions. */
+  readonly lines: readonly RecordRange[];
+}
+
+/** Records of a block of BTF.ext that follow each other. */
+export interface RecordRange {
+  readonly block: BtfExtBlock;
+  /** Index of the first. */
+  readonly first: number;
+  /** One more than the index of the last. */
+  end: number;
 }
 
 /** A call of a function of the file, or a load of its address. */
@@ -45,7 +54,7 @@ export interface CodeReference {
 /** What a relocation against data or an extern means, which is decided elsewhere. */
 export interface SymbolMeaning {
   /** A place in a map, `offset` bytes behind what the instruction says itself; a map; or an extern of the kernel. */
-  (symbol: ImageSymbol, describe: string): MeantBySymbol | undefined;
+  (symbol: ImageSymbol): MeantBySymbol | undefined;
 }
 
 /** What a symbol stands for. */
@@ -58,7 +67,7 @@ type Draft = { -readonly [K in keyof CodeFunction]: CodeFunction[K] } & {
   references: CodeReference[];
   relocations: Relocation[];
   coreRelocations: CoreRelocation[];
-  lines: Uint32Array[];
+  lines: RecordRange[];
 };
 
 /** All functions of the file, in the order of sections and places. `meant` says what symbols outside the code are. */
@@ -77,15 +86,18 @@ export function readFunctions(
   }
   if (btf !== undefined && ext !== undefined) {
     const records = new RecordReader(image, btf, bySection);
-    records.read(ext.functions, "func_info", (func, insnIndex, words) => {
-      if (insnIndex === 0) func.typeId = words[1]!;
+    records.read(ext.functions, "func_info", (func, insnIndex, { words, recordWords }, record) => {
+      if (insnIndex === 0) func.typeId = words[record * recordWords + 1]!;
     });
-    records.read(ext.lines, "line_info", (func, insnIndex, words) => {
-      func.lines.push(Uint32Array.of(insnIndex, words[1]!, words[2]!, words[3]!));
+    records.read(ext.lines, "line_info", (func, _, block, record) => {
+      const last = func.lines.at(-1);
+      if (last?.block === block && last.end === record) last.end++;
+      else func.lines.push({ block, first: record, end: record + 1 });
     });
-    records.read(ext.coreRelocations, "core_relo", (func, insnIndex, words) => {
-      const [, typeId, access, kind] = words as unknown as [number, number, number, number];
-      func.coreRelocations.push({ insnIndex, typeId, access: btf.strings.get(access), kind });
+    records.read(ext.coreRelocations, "core_relo", (func, insnIndex, { words, recordWords }, record) => {
+      const at = record * recordWords;
+      const access = btf.strings.get(words[at + 2]!);
+      func.coreRelocations.push({ insnIndex, typeId: words[at + 1]!, access, kind: words[at + 3]! });
     });
   }
   return [...bySection.values()].flat();
@@ -241,23 +253,25 @@ class CodeReader {
     const insnIndex = at / INSN_SIZE - func.start;
     const form = OPCODE_FORMS[data[at]!];
     const owner = image.sections[symbol.section];
-    const described = symbol.name || owner?.name || `symbol ${index}`;
+    const described = (): string => symbol.name || owner?.name || `symbol ${index}`;
     const wrong = (what: string): Error => this.wrong(section, func, at, what);
-    if (form !== "call" && form !== "ld-imm64")
-      throw wrong(`a relocation of ${described}, which is no call and no ld_imm64`);
+    if (form !== "call" && form !== "ld-imm64") {
+      throw wrong(`a relocation of ${described()}, which is no call and no ld_imm64`);
+    }
     if (form === "ld-imm64" && insnIndex + 1 >= func.count) throw wrong("ld_imm64 without its second half");
     const imm = immediate(data, at);
     if (form === "call") {
-      if (data[at + 1]! >> 4 !== PseudoCall.LOCAL) throw wrong(`a relocation of ${described} at the call of a helper`);
+      if (data[at + 1]! >> 4 !== PseudoCall.LOCAL)
+        throw wrong(`a relocation of ${described()} at the call of a helper`);
       if (isExtern(symbol)) {
-        const meaning = this.meant(symbol, described);
-        if (meaning?.kind !== "ksym") throw wrong(`calls ${described}, which is no function`);
+        const meaning = this.meant(symbol);
+        if (meaning?.kind !== "ksym") throw wrong(`calls ${described()}, which is no function`);
         func.relocations.push({ kind: "kfunc", insnIndex, name: meaning.name });
         return;
       }
       if (owner === undefined || owner !== text || !isCodeSymbol(symbol)) {
         const where = owner === undefined || owner.index === 0 ? "" : ` of section ${owner.name}`;
-        throw wrong(`calls ${described}${where}: functions that programs call must be in ${TEXT}`);
+        throw wrong(`calls ${described()}${where}: functions that programs call must be in ${TEXT}`);
       }
       this.refer(section, func, at, "call", symbol.value / INSN_SIZE + imm + 1);
       return;
@@ -272,13 +286,13 @@ class CodeReader {
         "jumps by a table (gotox, Linux 6.19): compile it with -fno-jump-tables",
       );
     }
-    const meaning = this.meant(symbol, described);
+    const meaning = this.meant(symbol);
     if (meaning === undefined) {
       const where =
         symbol.section >= ElfSectionIndex.LORESERVE || owner === undefined || owner.type === ElfSectionType.NULL
           ? "which this file does not define"
           : `in section ${owner.name}, which holds neither maps nor data`;
-      throw wrong(`refers to ${described}, ${where}`);
+      throw wrong(`refers to ${described()}, ${where}`);
     }
     if (meaning.kind === "map-value") {
       func.relocations.push({ ...meaning, insnIndex, offset: (meaning.offset + imm) | 0 });
@@ -300,29 +314,33 @@ class RecordReader {
   private readonly image: ObjectImage;
   private readonly btf: Btf;
   private readonly bySection: ReadonlyMap<number, readonly Draft[]>;
+  private readonly sections: ReadonlyMap<string, ImageSection>;
 
   constructor(image: ObjectImage, btf: Btf, bySection: ReadonlyMap<number, readonly Draft[]>) {
     this.image = image;
     this.btf = btf;
     this.bySection = bySection;
+    // Backwards: of several sections of a name, the first.
+    this.sections = new Map(image.sections.toReversed().map((section) => [section.name, section]));
   }
 
   /** `take` gets each record with the index of its instruction in the function. Those of code without function are nobody's. */
   read(
     blocks: readonly BtfExtBlock[],
     what: string,
-    take: (func: Draft, insnIndex: number, words: Uint32Array) => void,
+    take: (func: Draft, insnIndex: number, block: BtfExtBlock, record: number) => void,
   ): void {
     const { image, btf, bySection } = this;
-    for (const { sectionName, count, recordWords, words } of blocks) {
+    for (const block of blocks) {
+      const { sectionName, count, recordWords, words } = block;
       const name = btf.strings.get(sectionName);
-      const section = sectionNamed(image, name);
+      const section = this.sections.get(name);
       const functions = section === undefined ? undefined : bySection.get(section.index);
       if (section === undefined || functions === undefined) continue;
       let before = -1;
+      let func: Draft | undefined;
       for (let i = 0; i < count; i++) {
-        const record = words.subarray(i * recordWords, (i + 1) * recordWords);
-        const offset = record[0]!;
+        const offset = words[i * recordWords]!;
         if (offset % INSN_SIZE !== 0 || offset >= section.size || offset < before) {
           throw damagedAt(
             image,
@@ -332,8 +350,10 @@ class RecordReader {
           );
         }
         before = offset;
-        const func = functionAt(functions, offset / INSN_SIZE);
-        if (func !== undefined) take(func, offset / INSN_SIZE - func.start, record);
+        const insn = offset / INSN_SIZE;
+        if (func === undefined || insn < func.start || insn >= func.start + func.count)
+          func = functionAt(functions, insn);
+        if (func !== undefined) take(func, offset / INSN_SIZE - func.start, block, i);
       }
     }
   }

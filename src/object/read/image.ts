@@ -78,6 +78,10 @@ export interface ObjectImage {
   readonly ext?: BtfExt;
 }
 
+/** Visibilities of symbols that other files do not see. */
+const INTERNAL = 1;
+const HIDDEN = 2;
+
 /** Sections of debug information, and what belongs to it. */
 const IGNORED = /^(\.rela?)?\.(debug_|BTF($|\.ext$)|eh_frame)/;
 
@@ -103,8 +107,9 @@ export function readImage(bytes: Uint8Array, file: string): ObjectImage {
   const symbols = readSymbols(symtab.section);
   const relocations = readRelocations(elf, file, symtab.index, symbols.length);
   const sections = elf.sections.map((section): ImageSection => {
-    const isCode =
-      (section.flags & BigInt(ElfSectionFlag.EXECINSTR)) !== 0n && section.type === ElfSectionType.PROGBITS;
+    // The bits that are asked for are among the low ones.
+    const flags = Number(section.flags) >>> 0;
+    const isCode = (flags & ElfSectionFlag.EXECINSTR) !== 0 && section.type === ElfSectionType.PROGBITS;
     const isRead = section.type === ElfSectionType.PROGBITS && !IGNORED.test(section.name);
     let data = isRead ? elf.sectionData(section) : new Uint8Array(0);
     if (isCode && bigEndian) data = swapInstructions(data);
@@ -113,7 +118,7 @@ export function readImage(bytes: Uint8Array, file: string): ObjectImage {
       name: section.name,
       type: section.type,
       isCode,
-      isWritable: (section.flags & BigInt(ElfSectionFlag.WRITE)) !== 0n,
+      isWritable: (flags & ElfSectionFlag.WRITE) !== 0,
       alignment: section.alignment,
       size: section.size,
       data,
@@ -192,11 +197,21 @@ function symbolTable(elf: Elf, file: string): { readonly section: SymbolSection;
 
 function readSymbols(table: SymbolSection): ImageSymbol[] {
   const out: ImageSymbol[] = [];
+  // Read field by field: objects have thousands of symbols, most of them labels.
+  const start = { high: 0, low: 0 };
   for (let index = 0; index < table.count; index++) {
-    const { name, value, size, type, binding, visibility, sectionIndex } = table.symbol(index);
-    // Internal and hidden.
-    const isHidden = visibility === 1 || visibility === 2;
-    out.push({ index, name, value: Number(value), size, type, binding, isHidden, section: sectionIndex });
+    const info = table.infoOf(index);
+    const visibility = table.visibilityOf(index);
+    out.push({
+      index,
+      name: table.nameOf(index),
+      value: table.distanceFrom(start, index),
+      size: table.sizeOf(index),
+      type: info & 0xf,
+      binding: info >>> 4,
+      isHidden: visibility === INTERNAL || visibility === HIDDEN,
+      section: table.sectionOf(index),
+    });
   }
   return out;
 }

@@ -39,7 +39,7 @@ export function assemblePrograms(
     for (const callback of callbacks.get(name) ?? []) {
       const func = subprograms.get(callback);
       if (func === undefined || !func.isGlobal || func.isHidden) {
-        const why = func === undefined ? `is no function of .text` : "must be global and not hidden";
+        const why = func === undefined ? "is no function of .text" : "must be global and not hidden";
         throw damagedAt(
           image,
           section,
@@ -129,8 +129,8 @@ class LinkedProgram {
         view.setInt32(at * INSN_SIZE + 4, places.get(target)! - at - 1, true);
         if (kind === "address") markFunctionAddress(code, at * INSN_SIZE);
       }
-      for (const r of func.relocations) relocations.push({ ...r, insnIndex: r.insnIndex + place });
-      for (const r of func.coreRelocations) coreRelocations.push({ ...r, insnIndex: r.insnIndex + place });
+      for (const r of func.relocations) relocations.push(moved(r, place));
+      for (const r of func.coreRelocations) coreRelocations.push(moved(r, place));
     }
     const isOptional = main.section.name.startsWith("?");
     const section = isOptional ? main.section.name.slice(1) : main.section.name;
@@ -175,19 +175,30 @@ class LinkedProgram {
     const { main, places } = this;
     if (main.lines.length === 0) return new Uint8Array(0);
     let count = 0;
-    for (const func of places.keys()) count += func.lines.length;
+    for (const { lines } of places.keys()) for (const { first, end } of lines) count += end - first;
     const out = new Uint8Array(count * LINE_INFO_SIZE);
     const view = new DataView(out.buffer);
     let at = 0;
     for (const [func, place] of places) {
       if (func.lines.length === 0) throw missing(image, main, func, "line_info");
-      for (const words of func.lines) {
-        for (let i = 0; i < 4; i++) view.setUint32(at + i * 4, i === 0 ? words[0]! + place : words[i]!, true);
-        at += LINE_INFO_SIZE;
+      // Records count bytes from the start of the section.
+      const moves = place - func.start;
+      for (const { block, first, end } of func.lines) {
+        const { words, recordWords } = block;
+        for (let record = first; record < end; record++, at += LINE_INFO_SIZE) {
+          const from = record * recordWords;
+          view.setUint32(at, words[from]! / INSN_SIZE + moves, true);
+          for (let i = 1; i < LINE_INFO_SIZE / 4; i++) view.setUint32(at + i * 4, words[from + i]!, true);
+        }
       }
     }
     return out;
   }
+}
+
+/** The main function is not moved, and most code is in it. */
+function moved<T extends { readonly insnIndex: number }>(record: T, place: number): T {
+  return place === 0 ? record : { ...record, insnIndex: record.insnIndex + place };
 }
 
 function missing(image: ObjectImage, main: CodeFunction, func: CodeFunction, what: string): Error {

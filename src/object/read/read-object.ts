@@ -54,7 +54,7 @@ export function readObjectImage(image: ObjectImage, name: string): BpfObject {
   const fixed = editor === undefined ? undefined : Btf.parse(editor.finish(), { section: `${image.file}: .BTF` });
 
   const places = new MapPlaces(image, fixed, name, externs);
-  const functions = readFunctions(image, original, ext, (symbol, described) => places.meaning(symbol, described));
+  const functions = readFunctions(image, original, ext, (symbol) => places.meaning(symbol));
   const structOps = image.sections
     .filter((s) => s.type === ElfSectionType.PROGBITS && s.size > 0 && STRUCT_OPS.test(s.name))
     .flatMap((section) => readStructOps(image, section, fixed, functions));
@@ -136,7 +136,7 @@ class MapPlaces {
   }
 
   /** What an instruction that names a symbol refers to; undefined for nothing that an object can have. */
-  meaning(symbol: ImageSymbol, described: string): MeantBySymbol | undefined {
+  meaning(symbol: ImageSymbol): MeantBySymbol | undefined {
     if (isExtern(symbol)) {
       const extern = this.externs.bySymbol.get(symbol.index);
       if (extern === undefined) return undefined;
@@ -151,7 +151,7 @@ class MapPlaces {
         this.image,
         this.image.sections[symbol.section]!,
         symbol.value,
-        `${described} is here, where no map starts`,
+        `${symbol.name || "a reference"} is here, where no map starts`,
       );
     }
     const data = this.dataBySection.get(symbol.section);
