@@ -9,8 +9,9 @@ import { Btf, BtfBuilder, BtfIntEncoding } from "../../src/btf/index.ts";
 import { AttachType, MapFlags, MapType, ProgType } from "../../src/isa/index.ts";
 import { type KernelMap, type LinuxKernel, openLinuxKernel } from "../../src/kernel/index.ts";
 import type { LinuxMap } from "../../src/kernel/linux/index.ts";
+import { attachStructOpsMap } from "../../src/kernel/linux/attach/struct-ops.ts";
 import { type LinuxObject, machine } from "../../src/kernel/linux/index.ts";
-import type { MapSpec } from "../../src/object/index.ts";
+import { type MapSpec, readObject } from "../../src/object/index.ts";
 import type {
   ArenaMap,
   ArrayMap,
@@ -40,7 +41,8 @@ import {
 } from "../../src/runtime/index.ts";
 import { mapSpec, object, program } from "../kernel/linux/support.ts";
 import { guardLeaks } from "../leaks.ts";
-import { describeWith } from "../support/needs.ts";
+import { compileProgram } from "../support/clang.ts";
+import { describeWith, missing } from "../support/needs.ts";
 import { fakeMap } from "./support.ts";
 
 /** Node keeps the descriptor of a socket to itself. */
@@ -592,6 +594,23 @@ describeWith(["linux", "root", "bpf"], "maps of this kernel", () => {
       kept = arena.bytes;
     });
     expect(kept![4096]).toBe(0);
+  });
+
+  test("struct_ops", ({ skip }) => {
+    const lacking = machine.atLeast(6, 4) ? missing("clang", "vmlinuxBtf") : "needs Linux 6.4";
+    if (lacking !== undefined) skip(lacking);
+    const source = readObject(compileProgram("load-struct-ops"));
+    using others = kernel.load(source);
+    const spec = source.maps.find(({ name }) => name === "linked")!;
+    const ops = typedMap(others.map("linked"), spec) as StructOpsMap;
+    // Waits for its link.
+    expect(ops.state).toBe("ready");
+    {
+      using link = attachStructOpsMap(others.map("linked"));
+      expect(link.info()).toBeDefined();
+      expect(ops.state).toBe("ready");
+    }
+    expect(() => ops.unregister()).toThrow();
   });
 
   test("use after close", () => {

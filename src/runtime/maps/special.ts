@@ -63,7 +63,7 @@ export class StructOpsMap extends MapHandle {
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Where the set is in its life: `"ready"` has a value and waits for its link, `"in use"` is registered. */
+  /** Where the set is in its life: `"ready"` has a value, and is the kernel's while it has a link; `"in use"` is registered by its value. */
   get state(): (typeof states)[number] | "unknown" {
     return states[this.common().getUint32(4, true)] ?? "unknown";
   }
@@ -73,7 +73,7 @@ export class StructOpsMap extends MapHandle {
     return this.common().getUint32(0, true);
   }
 
-  /** Takes the set out of the kernel when it was registered by its value; false when it was not. Links are closed instead. */
+  /** Takes the set out of the kernel when it was registered by its value. Throws SyscallError for one that is attached by links: close these. */
   unregister(): boolean {
     return this.kernelMap.delete(new Uint8Array(this.spec.keySize));
   }
