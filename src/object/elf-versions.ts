@@ -53,10 +53,14 @@ function versionNames(elf: Elf): Map<number, string> {
       throw new ParseError(`${elf.name}: ${section.name}`, at, "the name of a version is outside of the section");
     const start = view.getUint32(aux, little);
     const end = text.indexOf(0, start);
+    if (end === -1)
+      throw new ParseError(`${elf.name}: ${section.name}`, aux, "the name of a version is outside of the names");
     found.set(view.getUint16(at + VERDEF.NUMBER, little), new TextDecoder().decode(text.subarray(start, end)));
     const next = view.getUint32(at + VERDEF.NEXT, little);
-    // Each is behind the one before it, so that this ends.
     if (next === 0) return found;
+    // Each is behind the one before it, so that this ends.
+    if (next < VERDEF.SIZE)
+      throw new ParseError(`${elf.name}: ${section.name}`, at, `versions overlap: the next is at ${next}`);
     at += next;
   }
 }

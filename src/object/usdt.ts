@@ -17,15 +17,15 @@ export interface UsdtProbe {
   readonly name: string;
   /** Virtual address in the file's own numbering, with what prelink(8) moved. */
   readonly address: bigint;
-  /** Where a uprobe goes: bytes from the start of the file. */
-  readonly fileOffset: number;
+  /** Where a uprobe goes: bytes from the start of the file. Undefined when the linker dropped the code around it, and kept its note. */
+  readonly fileOffset: number | undefined;
   /** File offset of the counter that switches the probe's code on while it is above 0; undefined when there is none. */
   readonly semaphoreOffset?: number;
   /** As the note has them, such as `-4@%edi 8@-24(%rbp)`. */
   readonly arguments: string;
 }
 
-/** All static probes of a file, in the order of its notes. Throws {@link ParseError} when a note is damaged or points outside of the file. */
+/** All static probes of a file, in the order of its notes. Throws {@link ParseError} when a note is damaged, or its semaphore outside of the file. */
 export function usdtProbes(elf: Elf): UsdtProbe[] {
   const section = elf.sectionByName(NOTE_SECTION);
   if (section === undefined) return [];
@@ -50,11 +50,9 @@ export function usdtProbes(elf: Elf): UsdtProbe[] {
     const at = BigInt.asUintN(64, linkAddress + moved);
     const probe = `${provider}:${name}`;
     const fileOffset = fileOffsetIn(elf, at, true);
-    if (fileOffset === undefined)
-      throw new ParseError(where, 0, `probe ${probe} is at 0x${at.toString(16)}, where the file has no code`);
     const counter = semaphore === 0n ? undefined : BigInt.asUintN(64, semaphore + moved);
     const semaphoreOffset = counter === undefined ? undefined : fileOffsetIn(elf, counter, false);
-    if (counter !== undefined && semaphoreOffset === undefined)
+    if (fileOffset !== undefined && counter !== undefined && semaphoreOffset === undefined)
       throw new ParseError(
         where,
         0,

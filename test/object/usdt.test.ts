@@ -1,6 +1,14 @@
 /** Static probes of binaries: what notes say, and what operands of assemblers mean. */
 import { expect, test } from "vitest";
-import { Elf, type UsdtArgument, parseUsdtArguments, resolveUsdtArgument, usdtProbes } from "../../src/object/index.ts";
+import { ParseError } from "../../src/base/index.ts";
+import {
+  Elf,
+  type UsdtArgument,
+  findVersionedSymbol,
+  parseUsdtArguments,
+  resolveUsdtArgument,
+  usdtProbes,
+} from "../../src/object/index.ts";
 
 /** An argument in short: size, sign, place. */
 function short({ size, isSigned, isFloat, ...rest }: UsdtArgument): string {
@@ -153,4 +161,29 @@ test.each<[string, Uint8Array, string]>([
   ],
 ])("a note %s is refused with its place", (_, bytes, message) => {
   expect(() => usdtProbes(Elf.parse(fileWith(bytes)))).toThrow(message);
+});
+
+test("damaged files are refused, and nothing else is thrown", () => {
+  const whole = fileWith(
+    description(0x1120, 0x2000, 0x32f0, "lib", "call", "8@%rdi -4@symbol+8(%rip) 1@(%rax,%rbx,8)"),
+  );
+  let state = 7;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  for (let round = 0; round < 3000; round++) {
+    const bytes = whole.slice(0, random(8) === 0 ? random(whole.length) : whole.length);
+    for (let i = random(6); i >= 0; i--) bytes[random(bytes.length)] = random(256);
+    try {
+      const elf = Elf.parse(bytes);
+      for (const probe of usdtProbes(elf)) {
+        for (const argument of parseUsdtArguments(probe.arguments, "x86_64"))
+          resolveUsdtArgument(argument, probe, "x86_64", (name) => findVersionedSymbol(elf, name)?.value);
+      }
+      findVersionedSymbol(elf, "a@B");
+    } catch (error) {
+      expect(error).toBeInstanceOf(ParseError);
+    }
+  }
 });

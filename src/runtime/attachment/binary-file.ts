@@ -63,6 +63,9 @@ export interface FunctionPlace {
   readonly size: number;
 }
 
+/** A place of a static probe that is in the file. */
+export type PlacedProbe = UsdtProbe & { readonly fileOffset: number };
+
 /** An open binary. Close it after looking. */
 export class BinaryFile {
   readonly path: string;
@@ -140,10 +143,13 @@ export class BinaryFile {
   }
 
   /** The places of a static probe. Throws UnsupportedError with near names when there is none. */
-  requireProbes(what: string, provider: string, name: string): UsdtProbe[] {
+  requireProbes(what: string, provider: string, name: string): PlacedProbe[] {
     const all = usdtProbes(this.elf);
     const found = all.filter((probe) => probe.provider === provider && probe.name === name);
-    if (found.length > 0) return found;
+    const placed = found.filter((probe): probe is PlacedProbe => probe.fileOffset !== undefined);
+    if (placed.length > 0) return placed;
+    if (found.length > 0)
+      throw new UnsupportedError(what, `${this.path} has only its note: the linker dropped the code that it was in`);
     if (all.length === 0) throw new UnsupportedError(what, `${this.path} has no static probes (no .note.stapsdt)`);
     const names = [...new Set(all.map((probe) => `${probe.provider}:${probe.name}`))];
     const near = nearestNames(`${provider}:${name}`, names);

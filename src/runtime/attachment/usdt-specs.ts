@@ -20,7 +20,7 @@ import {
 import { codecFor } from "../values/codec-for.ts";
 import { type Codec, encodeValue } from "../values/codec.ts";
 import { readMaps } from "../symbols/process.ts";
-import { BinaryFile, findBinary } from "./binary-file.ts";
+import { BinaryFile, type PlacedProbe, findBinary } from "./binary-file.ts";
 import { type AttachMachine, requireArch } from "./machine.ts";
 import { isUprobeMulti } from "./request.ts";
 
@@ -127,7 +127,7 @@ function key(value: number | bigint, size: number): Uint8Array {
 }
 
 /** Where the places of a file are in a process, for kernels without cookies. */
-function processAddress(probe: UsdtProbe, binary: BinaryFile, pid: number | undefined, what: string): bigint {
+function processAddress(probe: PlacedProbe, binary: BinaryFile, pid: number | undefined, what: string): bigint {
   if (binary.elf.header.type !== ElfType.DYN) return probe.address;
   if (pid === undefined) {
     const why =
@@ -209,7 +209,7 @@ export function prepareUsdt(
 function placesOf(
   program: ProgramSpec,
   path: string,
-  probes: readonly UsdtProbe[],
+  probes: readonly PlacedProbe[],
   cookies: readonly number[] | undefined,
   pid: number | undefined,
 ): AttachSpec[] {
