@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { ParseError } from "../../src/base/index.ts";
 import { Btf, BtfKind } from "../../src/btf/index.ts";
-import { linkObjects, readObject } from "../../src/object/index.ts";
+import { linkObjects, readObject, writeElf } from "../../src/object/index.ts";
 import type { BpfObject, LinkInput } from "../../src/object/index.ts";
 import { compileProgram } from "../support/clang.ts";
 import { describeWith } from "../support/needs.ts";
@@ -110,6 +110,15 @@ describeWith(["clang"], "what linking resolves", () => {
         7, 9,
       ]);
     }
+  });
+
+  test("what was linked can be written", () => {
+    const linked = linkObjects([main(), other()], { name: "x" });
+    expect(comparable(readObject(writeElf(linked), { name: "x" }))).toMatchObject({
+      license: "GPL",
+      variables: (comparable(linked) as { variables: unknown }).variables,
+      externs: linked.externs!.map(({ typeId: _typeId, ...extern }) => extern),
+    });
   });
 
   test("equal types are one, those that refer to themselves too", () => {

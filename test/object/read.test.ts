@@ -230,6 +230,19 @@ describeWith(["clang", "libbpf"], "what an object says", () => {
     expect(program(object, "run")).toMatchObject({ type: ProgType.SOCKET_FILTER, funcInfo: new Uint8Array(0) });
   });
 
+  test("functions of two names", () => {
+    const source = `
+      __attribute__((noinline)) int one(int x) { return x * 7; }
+      int two(int x) __attribute__((alias("one")));
+      __attribute__((section("tc"), used)) int p(void *c) { return one(1) + two((long)c); }`;
+    const { code } = program(readObject(clang(source)), "p");
+    // Both calls go to the one function behind the program.
+    const calls = Array.from({ length: code.length / 8 }, (_, i) => i).filter((i) => code[i * 8] === 0x85);
+    const targets = calls.map((i) => i + 1 + new DataView(code.buffer).getInt32(i * 8 + 4, true));
+    expect(new Set(targets).size).toBe(1);
+    expect(targets).toHaveLength(2);
+  });
+
   test("variables of an arena", () => {
     const object = readObject(clang(arena), { name: "arena.o" });
     expect(map(object, "arena")).toMatchObject({ type: MapType.ARENA, maxEntries: 10, valueSize: 0 });

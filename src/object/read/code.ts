@@ -143,9 +143,10 @@ function placeFunctions(image: ObjectImage): Map<number, Draft[]> {
       lines,
     });
   }
-  const ordered = [...found].toSorted(([a], [b]) => a - b);
+  const ordered = [...found]
+    .map(([index, list]): [number, Draft[]] => [index, withoutAliases(list.toSorted((a, b) => a.start - b.start))])
+    .toSorted(([a], [b]) => a - b);
   for (const [index, list] of ordered) {
-    list.sort((a, b) => a.start - b.start);
     for (const [i, func] of list.entries()) {
       const before = list[i - 1];
       if (before !== undefined && before.start + before.count > func.start) {
@@ -155,6 +156,18 @@ function placeFunctions(image: ObjectImage): Map<number, Draft[]> {
     }
   }
   return new Map(ordered);
+}
+
+/** Functions that are called have one name each, of several the one that others see. */
+function withoutAliases(sorted: readonly Draft[]): Draft[] {
+  const out: Draft[] = [];
+  for (const func of sorted) {
+    const before = out.at(-1);
+    const isAlias = func.isSubprogram && before?.start === func.start && before.count === func.count;
+    if (!isAlias) out.push(func);
+    else if (func.isGlobal && !before.isGlobal) out[out.length - 1] = func;
+  }
+  return out;
 }
 
 /** The function that holds an instruction of a section. */
