@@ -1,6 +1,5 @@
 /** Functions that the compiler itself knows: their types, from one table that `__has_builtin` answers by too. */
-import { helperByName } from "../../../isa/index.ts";
-import type { BuiltinArgument, Expr, FunctionDecl } from "../ast.ts";
+import type { BuiltinArgument, Expr } from "../ast.ts";
 import { isLvalue } from "../ast.ts";
 import { constantInteger } from "../constant.ts";
 import { type Token, TokenKind } from "../preprocessor/token.ts";
@@ -10,7 +9,6 @@ import {
   BOOL,
   CHAR,
   type CType,
-  type FunctionType,
   INT,
   LONG,
   LONG_LONG,
@@ -137,28 +135,6 @@ export function isBuiltin(name: string): boolean {
 /** All names of builtins, for suggestions. */
 export function builtinNames(): string[] {
   return [...Object.keys(signatures), ...Object.keys(atomics), ...Object.keys(specials)];
-}
-
-/** A helper of the kernel that a program calls without having declared it: takes any arguments, gives what the helper gives. */
-export function undeclaredHelper(name: string): FunctionDecl | undefined {
-  const helper = name.startsWith("bpf_") ? helperByName(name) : undefined;
-  if (helper === undefined) return undefined;
-  const { kind } = helper.returns;
-  const result = kind === "integer" ? LONG : kind === "void" ? VOID : pointerTo(VOID);
-  const type: FunctionType = { kind: "function", result, params: [], variadic: false, unprototyped: true };
-  return {
-    kind: "function",
-    name,
-    type,
-    storage: "extern",
-    inline: false,
-    location: 0,
-    attributes: {},
-    params: [],
-    body: undefined,
-    used: true,
-    helper: name,
-  };
 }
 
 /** Parses calls of builtins. */

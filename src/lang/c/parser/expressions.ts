@@ -22,7 +22,8 @@ import {
   shapeOf,
   typeText,
 } from "../types/types.ts";
-import { BuiltinCalls, builtinNames, integerOf, isBuiltin, undeclaredHelper } from "./builtins.ts";
+import { helperDeclaration } from "../outer.ts";
+import { BuiltinCalls, builtinNames, integerOf, isBuiltin } from "./builtins.ts";
 import { type ParserContext, errorAt, nested } from "./context.ts";
 import {
   assignable,
@@ -507,7 +508,10 @@ export class ExpressionParser {
   private unknown(token: Token): Expr {
     const { context } = this;
     const { text, location } = token;
-    const helper = undeclaredHelper(text);
+    const helper = helperDeclaration(text, (tag) => {
+      const found = context.scopes.findTag(context.names.intern(tag), "struct");
+      return found?.kind === "record" ? found : undefined;
+    });
     if (helper !== undefined) {
       context.scopes.declareInFile(token.name!, helper);
       return { kind: "function", func: helper, type: helper.type, location };
