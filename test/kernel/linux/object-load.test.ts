@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { Btf, BtfKind } from "../../../src/btf/index.ts";
-import { MapType } from "../../../src/isa/index.ts";
+import { MapFlags, MapType, ProgType } from "../../../src/isa/index.ts";
 import { codecFor } from "../../../src/runtime/index.ts";
 import { readObject } from "../../../src/object/index.ts";
 import type { BpfObject, KfuncExtern, MapSpec } from "../../../src/object/index.ts";
@@ -22,6 +22,7 @@ import { machine } from "../../../src/kernel/linux/machine.ts";
 import { guardLeaks } from "../../leaks.ts";
 import { compileProgram } from "../../support/clang.ts";
 import { describeUnless, describeWith, missing } from "../../support/needs.ts";
+import { mapSpec, object as objectOf, program as programOf } from "./support.ts";
 
 const read = (name: string): BpfObject => readObject(compileProgram(name), { name: `${name}.bpf.o` });
 
@@ -387,6 +388,34 @@ describeWith(["linux", "root", "bpf", "vmlinuxBtf", "clang"], "objects by clang"
       const offset = Number(address) - arena.memoryAddress!;
       arena.mapMemory()[offset] = 5;
       expect(arena.mapMemory()[offset]).toBe(5);
+    });
+
+    test("hold variables, which programs reach by address", () => {
+      const spec = programOf(
+        "sum",
+        `r1 = 0 ll
+         r1 = addr_space_cast(r1, 0, 1)
+         r0 = *(u32 *)(r1 + 0)
+         r2 = 7
+         *(u32 *)(r1 + 4) = r2
+         exit`,
+        { type: ProgType.SYSCALL, sleepable: true },
+      );
+      const relocations = [{ kind: "map-value", insnIndex: 0, map: "arena", offset: 4096 } as const];
+      const arena = mapSpec("arena", MapType.ARENA, {
+        keySize: 0,
+        valueSize: 0,
+        maxEntries: 4,
+        flags: MapFlags.MMAPABLE,
+        initialValue: new Uint8Array(4104).fill(5, 4096, 4097),
+      });
+      using loaded = kernel.load(objectOf([{ ...spec, relocations }], [arena]));
+      expect(loaded.program("sum").testRun()).toBe(5);
+      expect([...loaded.map("arena").mapMemory().subarray(4096, 4104)]).toEqual([5, 0, 0, 0, 7, 0, 0, 0]);
+      const large = { ...arena, maxEntries: 1 };
+      expect(() => kernel.load(objectOf([], [large]))).toThrow(
+        "map arena: 4104 bytes of variables do not fit its 1 pages: raise max_entries",
+      );
     });
 
     test("keep first bytes, at the address that they ask for", () => {
