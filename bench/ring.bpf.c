@@ -8,6 +8,9 @@ struct record {
   __u64 payload[6];
 };
 
+/* Keeps the type in BTF. */
+const volatile struct record example = {};
+
 struct state {
   __u64 pid;
   /* System call to look for, and records to write at each. */

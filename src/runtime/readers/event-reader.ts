@@ -22,6 +22,9 @@ export interface ReaderOptions {
 const RECORDS_A_LOOK = 256;
 const TURN_MS = 8;
 
+/** Part of the ring that is worked off before its room is given back: a store that programs see costs as much as reading a small record. */
+const RELEASE_SHIFT = 7;
+
 /** Lets timers, signals and other input have their turn. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -198,12 +201,21 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
     return true;
   }
 
-  /** Events one by one. The record of an event is released when the next one is asked for. */
+  /** Events one by one. The record of an event is released when the next one is asked for, or soon after in a large ring. */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    const { window } = this;
+    const { window, source } = this;
+    const step = source.ringBytes >> RELEASE_SHIFT;
+    let released = 0;
     return this.iterator(() => {
-      // Room in the ring for what was worked off, while programs may be waiting for it.
-      if (this.batch === undefined && this.next > 0 && this.next < window.count) this.source.release(window, this.next);
+      const { next } = this;
+      if (this.batch === undefined && next > 0 && next < window.count) {
+        // Room in the ring for what was worked off, while programs may be waiting for it.
+        const end = window.ends[next - 1]!;
+        if (next === 1 || end - released >= step) {
+          source.release(window, next);
+          released = end;
+        }
+      }
       return this.tryNext();
     }, RECORDS_A_LOOK);
   }
@@ -223,6 +235,7 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
     let sinceLook = 0;
     // Few where the loop is slow, so that its turns end when they should; a look costs as much as an event.
     let perLook = 1;
+    let lastLook = 0;
     const end = (): void => {
       this.releaseGiven();
       if (this.options.keepOpen !== true) this.close();
@@ -241,9 +254,10 @@ export class EventReader<T> implements AsyncIterable<T>, Owner {
         if (this.isAsked || this.isClosed) return askFor();
         if (++sinceLook >= perLook) {
           sinceLook = 0;
-          const ran = performance.now() - this.turnStarted;
-          perLook = ran < TURN_MS / 4 ? Math.min(most, perLook * 2) : Math.max(1, perLook >> 2);
-          if (ran >= TURN_MS) return askFor();
+          const now = performance.now();
+          perLook = now - lastLook < TURN_MS / 8 ? Math.min(most, perLook * 2) : Math.max(1, perLook >> 2);
+          lastLook = now;
+          if (now - this.turnStarted >= TURN_MS) return askFor();
         }
         // What is there is given at once: an async function of our own would cost more than the rest.
         try {
