@@ -33,6 +33,12 @@ export const OBJECT_COMMANDS: readonly Command[] = [
         repeats: true,
         help: "room of a map, for ring buffers in bytes (may be given several times)",
       },
+      {
+        long: "attach",
+        value: "PROGRAM=WHERE",
+        repeats: true,
+        help: "attach this program there: a name as in SEC(), for XDP eth0, for tc eth0:ingress, for cgroups a directory (may be given several times)",
+      },
       { long: "no-attach", help: "load and do not attach" },
       { long: "dry-run", help: "load and attach everything, then end" },
       { long: "duration", short: "d", value: "SECONDS", help: "end after this time" },
@@ -67,6 +73,7 @@ export const OBJECT_COMMANDS: readonly Command[] = [
     examples: [
       ["skep run opensnoop.bpf.o", "everything that is in the object"],
       ["skep run runqslower.bpf.o --set min_us=1000 --duration 10", "with a global variable set, for ten seconds"],
+      ["skep run filter.bpf.o --attach drop_icmp=eth0", "an XDP program on a device"],
       ["skep run execsnoop.bpf.o --json | jq .data.comm", "events for other programs"],
       ["skep run prog.bpf.o --event 'events=struct event'", "when nothing in the object says what records are"],
     ],

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SkepError, UsageError } from "../base/index.ts";
-import { ProgType } from "../isa/index.ts";
+import { MapType, ProgType } from "../isa/index.ts";
 import { programTypeName } from "../inspect/index.ts";
 import { openLinuxKernel } from "../kernel/index.ts";
 import type { LoadOptions } from "../kernel/index.ts";
@@ -16,6 +16,7 @@ import type { Arguments } from "./arguments.ts";
 import { programNames } from "./disasm.ts";
 import { eventOptions } from "./gen.ts";
 import { readBtfFile, readLinkedOperands } from "./object-file.ts";
+import { placeExample, setPlaces } from "./run-places.ts";
 import { RunSession } from "./run-session.ts";
 import { setMaxEntries, setVariables } from "./run-values.ts";
 import { writeError } from "./write.ts";
@@ -41,6 +42,8 @@ export async function runCommand(args: Arguments): Promise<number> {
     for (const { name } of object.programs) {
       if (only !== undefined) collection.program(name).spec.autoload = only.includes(name);
     }
+    setPlaces(collection, args.repeated.get("attach") ?? [], "run");
+    requireSizes(collection);
     const session = new RunSession(collection, kernel, {
       output,
       say,
@@ -68,6 +71,30 @@ export async function runCommand(args: Arguments): Promise<number> {
     kernel.close();
     output.close();
   }
+}
+
+/** Types of maps that cannot do without a number of entries. */
+const sizedTypes: ReadonlySet<number> = new Set([
+  MapType.HASH,
+  MapType.ARRAY,
+  MapType.PERCPU_HASH,
+  MapType.PERCPU_ARRAY,
+  MapType.LRU_HASH,
+  MapType.LRU_PERCPU_HASH,
+  MapType.LPM_TRIE,
+  MapType.STACK_TRACE,
+  MapType.QUEUE,
+  MapType.STACK,
+  MapType.RINGBUF,
+]);
+
+/** Objects whose own tools choose the sizes of maps leave them out. */
+function requireSizes(collection: Collection): void {
+  const unsized = Object.values(collection.spec.maps)
+    .filter(({ type, maxEntries, autocreate }) => autocreate && maxEntries === 0 && sizedTypes.has(type))
+    .map(({ name }) => `--max-entries ${name}=1024`);
+  if (unsized.length === 0) return;
+  throw new UsageError(`skep run: the object leaves the size of maps to its user: give ${unsized.join(" ")}`);
 }
 
 function loadOptions(args: Arguments): LoadOptions {
@@ -123,10 +150,16 @@ function sayLoaded(collection: Collection): void {
 function sayAttached(collection: Collection, attached: readonly Attachment[], say: (text: string) => void): void {
   const { programs } = collection.object;
   const loose = programs.filter(
-    ({ name, attach, type }) =>
-      attach === undefined && type !== ProgType.STRUCT_OPS && collection.program(name).spec.autoload,
+    ({ name, type }) =>
+      type !== ProgType.STRUCT_OPS &&
+      collection.program(name).spec.autoload &&
+      collection.program(name).spec.attach === undefined,
   );
-  const wanted = loose.map((program) => `program ${program.name} is loaded and not attached: ${placeWanted(program)}`);
+  const wanted = loose.map((program) => {
+    const example = placeExample(program);
+    const why = example === undefined ? placeWanted(program) : `nothing says where it goes (${example})`;
+    return `program ${program.name} is loaded and not attached: ${why}`;
+  });
   if (attached.length === 0) {
     const optional = programs.filter(({ name }) => !collection.program(name).spec.autoload).map(({ name }) => name);
     const hint =

@@ -1,5 +1,6 @@
 /** `skep run`: an object file loaded, attached and watched, in a process of its own. */
 import { spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -167,6 +168,57 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "skep run", () => {
     );
     expect(stdout).toMatch(/^plain 12 bytes: 01 00 00 00 02 00 00 00 61 62 63 00 .*\|........abc.*\|$/m);
     expect(stdout.match(/^typed \{ \.a = 1, \.b = 2 \}$/gm)).toHaveLength(2);
+  });
+
+  test("places that the user names", async () => {
+    const file = join(directory, "places.o");
+    writeFileSync(file, compileProgram("places"));
+    const room = ["--max-entries", "unsized=16"];
+    const none = await skep(file, ...room);
+    expect(none.stderr).toBe(
+      "ERROR: nothing to attach\n" +
+        "program pass is loaded and not attached: nothing says where it goes (--attach pass=eth0)\n" +
+        "program classify is loaded and not attached: nothing says where it goes (--attach classify=eth0:ingress)\n" +
+        "program connect is loaded and not attached: nothing says where it goes (--attach connect=/sys/fs/cgroup/user.slice)\n" +
+        "program called is loaded and not attached: nothing says where it goes (--attach called=uprobe//bin/bash:main) (--no-attach only loads)\n",
+    );
+    const wrong: [args: string[], error: RegExp][] = [
+      [[], /leaves the size of maps to its user: give --max-entries unsized=1024/],
+      [[...room, "--attach", "pas=lo"], /no such program \(did you mean pass\?\)/],
+      [[...room, "--attach", "pass"], /PROGRAM=WHERE is wanted/],
+      [[...room, "--attach", "classify=lo"], /a device and a direction are wanted/],
+      [[...room, "--attach", "connect=lo"], /a directory of cgroup2 is wanted/],
+      [[...room, "--attach", "called=malloc"], /a name as in SEC\(\) is wanted/],
+      [[...room, "--attach", "called=tp/sched/sched_switch"], /of another type/],
+    ];
+    for (const [args, error] of wrong) {
+      const { stderr, status } = await skep(file, ...args);
+      expect(stderr).toMatch(error);
+      expect(status).toBe(2);
+    }
+    const running = started(
+      file,
+      ...room,
+      "--attach",
+      "pass=lo",
+      "--attach",
+      "classify=lo:ingress",
+      "--only",
+      "pass",
+      "--only",
+      "classify",
+    );
+    await running.wrote("Attached 2 programs");
+    const socket = createSocket("udp4");
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => socket.send(new Uint8Array(321), 9, "127.0.0.1", resolve));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    socket.close();
+    running.child.kill("SIGINT");
+    const { stdout } = await running.finished;
+    expect(stdout).toContain("packet of 363\n");
+    expect(stdout).toContain("classified 363\n");
   });
 
   test("a reader that leaves is no error", () => {
