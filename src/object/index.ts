@@ -31,7 +31,7 @@ export { readObject } from "./read/read-object.ts";
 export type { ReadObjectOptions } from "./read/read-object.ts";
 export { LaterAttachType, sectionPatterns } from "./section-table.ts";
 export type { SectionPattern, SectionTarget } from "./section-table.ts";
-export { sectionMeaning } from "./section-names.ts";
+export { nearestSections, sectionMeaning } from "./section-names.ts";
 export type { SectionMeaning } from "./section-names.ts";
 export { parseUsdtArguments, resolveUsdtArgument, usdtProbes, usdtProgramCounter } from "./usdt.ts";
 export type { UsdtArch, UsdtArgument, UsdtArgumentType, UsdtProbe, UsdtRegister } from "./usdt.ts";

@@ -1,4 +1,5 @@
 /** What a section's name says of the programs in it. */
+import { nearestNames } from "../base/index.ts";
 import { ProgFlags } from "../isa/index.ts";
 import type { AttachRequest } from "./attach.ts";
 import { sectionPatterns } from "./section-table.ts";
@@ -50,6 +51,18 @@ export function sectionMeaning(section: string): SectionMeaning | undefined {
   };
   if (target === undefined || section.length <= pattern.name.length + 1) return said;
   return { ...said, ...targets[target](section.slice(pattern.name.length + 1), pattern) };
+}
+
+/** Names that the name of a section may have been meant to be, best first; empty when none is near. */
+export function nearestSections(section: string): string[] {
+  const slash = section.indexOf("/");
+  const names = sectionPatterns.map((pattern) => pattern.name);
+  const whole = nearestNames(section, names, 2);
+  if (slash === -1) return whole;
+  const head = section.slice(0, slash);
+  const isFamily = names.some((name) => name.startsWith(`${head}/`));
+  const ofHead = names.includes(head) ? [head] : isFamily ? [] : nearestNames(head, names, 1);
+  return [...new Set([...ofHead, ...whole])].slice(0, 2);
 }
 
 /** What a target gives: a place, a type of the kernel, or why neither. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ParseError, UnsupportedError } from "../../src/base/index.ts";
 import { Btf, dumpBtfRaw } from "../../src/btf/index.ts";
 import { AttachType, MapFlags, MapType, ProgType } from "../../src/isa/index.ts";
-import { readObject, sectionMeaning, sectionPatterns } from "../../src/object/index.ts";
+import { nearestSections, readObject, sectionMeaning, sectionPatterns } from "../../src/object/index.ts";
 import type { BpfObject, MapSpec, ProgramSpec } from "../../src/object/index.ts";
 import { compileProgram } from "../support/clang.ts";
 import { describeWith } from "../support/needs.ts";
@@ -389,6 +389,13 @@ describe("names of sections", () => {
     if (expected instanceof RegExp)
       expect([said?.attach, said?.problem]).toEqual([undefined, expect.stringMatching(expected)]);
     else expect([said?.attach, said?.problem]).toEqual([expected, undefined]);
+  });
+
+  test("what may have been meant", () => {
+    expect(nearestSections("tracepiont/sched/sched_switch")).toEqual(["tracepoint"]);
+    expect(nearestSections("xdp/mine")[0]).toBe("xdp");
+    expect(nearestSections("cgroup/conect4")[0]).toBe("cgroup/connect4");
+    expect(nearestSections("qqqqqqqq")).toEqual([]);
   });
 
   test("flags and types", () => {

@@ -6,6 +6,7 @@ import {
   type ProgramSpec,
   type ResolvedObject,
   nameContextArguments,
+  nearestSections,
   needsResolving,
   resolveObject,
 } from "../../object/index.ts";
@@ -77,7 +78,7 @@ export class LinuxObject implements LoadedObject {
 
 function list(wanted: string, named: ReadonlyMap<string, unknown>): string {
   const near = named.size > 8 ? nearestNames(wanted, named.keys()) : [];
-  if (near.length > 0) return `did you mean ${near.join(" or ")}?`;
+  if (near.length > 0) return `${near.join(" or ")} may be meant`;
   return `it has ${named.size === 0 ? "none" : [...named.keys()].join(", ")}`;
 }
 
@@ -178,9 +179,12 @@ class Loader {
     const spec = inOneLink(given);
     const { object, options, resolved } = this;
     if (spec.type === ProgType.UNSPEC) {
+      const near = nearestSections(spec.section ?? "").map((name) => `SEC("${name}")`);
+      const meant =
+        near.length > 0 ? `${near.join(" or ")} may be meant` : 'name it as libbpf does, such as SEC("tracepoint/...")';
       throw new SkepError(
         "program-type",
-        `program ${spec.name}: section ${spec.section ?? "(none)"} tells no type of program: name it as libbpf does, such as SEC("tracepoint/..."), or set the program's type before it is loaded`,
+        `program ${spec.name}: section ${spec.section ?? "(none)"} tells no type of program: ${meant}, or set the program's type before it is loaded`,
         { exitStatus: 2 },
       );
     }
