@@ -5,6 +5,7 @@ import type { KernelFacts, ModuleBtf } from "../../object/index.ts";
 import { probeFeature, versionHas } from "./features.ts";
 import { hasKernelBtf, kernelBtf, moduleBtf, modulesWithBtf } from "./kernel-btf.ts";
 import { type Machine, machine } from "./machine.ts";
+import { vmlinuxFileBtf } from "./vmlinux-file.ts";
 
 /** Prefix of the functions that handle system calls where they take their registers by pointer, by Node's `process.arch`. */
 const wrapperPrefixes: Readonly<Record<string, string>> = {
@@ -18,13 +19,17 @@ const wrapperPrefixes: Readonly<Record<string, string>> = {
 export class LinuxFacts implements KernelFacts {
   private readonly machine: Machine;
   private symbols: Buffer | undefined;
+  /** What was found in files of the kernel, once it was looked for. */
+  private fileBtf: { readonly btf: Btf | undefined } | undefined;
 
   constructor(on: Machine = machine) {
     this.machine = on;
   }
 
   get btf(): Btf | undefined {
-    return hasKernelBtf() ? kernelBtf() : undefined;
+    if (hasKernelBtf()) return kernelBtf();
+    this.fileBtf ??= { btf: vmlinuxFileBtf(this.machine.source.release) };
+    return this.fileBtf.btf;
   }
 
   *moduleBtfs(): Iterable<ModuleBtf> {

@@ -1,8 +1,14 @@
 /** What objects are told of a machine: its configuration, version and symbols, from made-up files. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { LinuxFacts } from "../../../src/kernel/linux/facts.ts";
 import { Machine } from "../../../src/kernel/linux/machine.ts";
+import { vmlinuxFileBtf } from "../../../src/kernel/linux/vmlinux-file.ts";
+import { compileProgram } from "../../support/clang.ts";
+import { describeWith } from "../../support/needs.ts";
 
 const encoder = new TextEncoder();
 
@@ -95,5 +101,23 @@ describe("symbols", () => {
 
   test("without their addresses", () => {
     expect(() => facts.symbolAddress("hidden")).toThrow("kernel.kptr_restrict");
+  });
+});
+
+describeWith(["clang"], "types from the kernel's file", () => {
+  const root = mkdtempSync(join(tmpdir(), "skep-root-"));
+  afterAll(() => rmSync(root, { recursive: true }));
+  const put = (path: string, bytes: Uint8Array): void => {
+    mkdirSync(dirname(root + path), { recursive: true });
+    writeFileSync(root + path, bytes);
+  };
+
+  test("are in the first one that has any", () => {
+    expect(vmlinuxFileBtf("5.3.0", root)).toBeUndefined();
+    put("/boot/vmlinux-5.3.0", encoder.encode("no kernel"));
+    put("/lib/modules/5.3.0/vmlinux-5.3.0", compileProgram("load-maps", "-g0"));
+    expect(vmlinuxFileBtf("5.3.0", root)).toBeUndefined();
+    put("/usr/lib/debug/boot/vmlinux-5.3.0", compileProgram("load-errors"));
+    expect(vmlinuxFileBtf("5.3.0", root)!.structByName("task_struct")).toBeDefined();
   });
 });
