@@ -7,8 +7,8 @@ const encoder = new TextEncoder();
 const LINEAR_SEARCHES = 4;
 /** Searches through the text of all names, where the source can do that: several times faster than comparing each. */
 const TEXT_SEARCHES = 16;
-/** Entries that are fewer than these are compared before the text is even made. */
-const FEW_ENTRIES = 1024;
+/** Entries that are fewer than these are compared sooner than the text is made, which for a kernel takes two megabytes and milliseconds. */
+const FEW_ENTRIES = 8192;
 
 /** Finds the entries of a given name. Entries keep their order: of equal names, the first added is found first. */
 export class NameIndex {
