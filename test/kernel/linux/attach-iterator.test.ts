@@ -102,6 +102,7 @@ describeWith(needs, "iterators over tasks and maps", () => {
       "iterator bpf_map_elem: there is no map with id 2147483647",
     ],
     ["elements of nothing", "elements", { kind: "iterator" }, "iterator bpf_map_elem: say what it walks: a map's id"],
+    ["elements of nothing, by the section", "elements", { kind: "tracing" }, "say what it walks: a map's id"],
     [
       "a task that is not there",
       "tasks",

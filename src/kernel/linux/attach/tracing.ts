@@ -13,7 +13,7 @@ import {
 } from "../bpf-link.ts";
 import { Errno } from "../errno.ts";
 import { OwnedFd } from "../fd.ts";
-import { LinuxLink } from "../link.ts";
+import { type LinkFds, LinuxLink } from "../link.ts";
 import { machine } from "../machine.ts";
 import { programBtf } from "../program-btf.ts";
 import type { LinuxProgram } from "../programs.ts";
@@ -68,9 +68,8 @@ const trampolines: ReadonlySet<number> = new Set([
 export function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): LinuxLink {
   const { attachTo, name, expectedAttachType } = program.spec;
   const what = `${nouns.get(expectedAttachType) ?? "tracing program"} ${attachTo ?? name}`;
-  if (expectedAttachType === AttachType.TRACE_ITER) {
-    return new LinuxLink(spec, onlyLink(linkIterator(program.fd.value, what)));
-  }
+  // With nothing said, an iterator walks all that there is.
+  if (expectedAttachType === AttachType.TRACE_ITER) return new LinuxLink(spec, iteratorLink(program, {}));
   if (expectedAttachType === AttachType.LSM_MAC) requireBpfLsm(what);
   const cookie = spec.cookie ?? 0;
   const [major, minor] = expectedAttachType === AttachType.TRACE_RAW_TP ? [6, 10] : [6, 0];
@@ -134,6 +133,10 @@ const orders: Readonly<Record<NonNullable<SpecOf<"iterator">["order"]>, number>>
 
 /** Attaches an iterator to what it shall walk. Reading the link runs it. */
 export function attachIterator(program: LinuxProgram, spec: SpecOf<"iterator">): LinuxLink {
+  return new LinuxLink(spec, iteratorLink(program, spec));
+}
+
+function iteratorLink(program: LinuxProgram, spec: Omit<SpecOf<"iterator">, "kind">): LinkFds {
   const what = `iterator ${program.spec.attachTo ?? program.spec.name}`;
   const given = [spec.mapId, spec.tid ?? spec.pid, spec.cgroup].filter((member) => member !== undefined);
   if (given.length > 1) throw new TypeError(`${what}: walks one of a map, a task or a cgroup`);
@@ -158,7 +161,7 @@ export function attachIterator(program: LinuxProgram, spec: SpecOf<"iterator">):
         ? {}
         : { cgroupFd: (held = openCgroup(what, spec.cgroup)).value, order: orders[spec.order ?? "descendants-pre"] }),
     };
-    return new LinuxLink(spec, onlyLink(linkIterator(program.fd.value, what, target)));
+    return onlyLink(linkIterator(program.fd.value, what, target));
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     if (error.errno === Errno.EBADF && given.length === 0)
