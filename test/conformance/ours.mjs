@@ -131,8 +131,8 @@ for (const path of positionals) {
   say({ object: basename(path), opened: 0 });
   for (const map of spec.maps)
     say({
-      // libbpf's name of the four common sections is the kernel's.
-      map: COMMON_SECTIONS.has(map.name) ? (map.kernelName ?? map.name) : map.name,
+      // libbpf's name of the four common sections, and of all that begin zeroed, is the kernel's.
+      map: COMMON_SECTIONS.has(map.name) || map.name.startsWith(".bss.") ? (map.kernelName ?? map.name) : map.name,
       type: map.type,
       key: map.keySize,
       value: map.valueSize,

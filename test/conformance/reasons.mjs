@@ -68,4 +68,9 @@ export const reasons = [
     why: /\| libbpf: elf: legacy map definitions in 'maps' section are not supported/,
     reason: "Map definitions of the time before BTF (section maps): libbpf reads them no more since 1.0, Skep does",
   },
+  {
+    what: /^attached by$/,
+    section: /^k(ret)?syscall\//,
+    reason: "libbpf tries a kprobe when it first attaches to a system call, to learn how this kernel names them",
+  },
 ];
