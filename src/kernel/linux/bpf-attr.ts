@@ -163,7 +163,7 @@ export const LinkCreateAttr = {
   PERF_COOKIE: 16,
   /** freplace: a function in the BTF of the program behind `TARGET_FD`. */
   TARGET_BTF_ID: 16,
-  /** tracing, Linux 6.0. */
+  /** tracing, Linux 5.19. */
   TRACING_COOKIE: 24,
   /** iterators: `union bpf_iter_link_info` and its size. */
   ITER_INFO: 16,

@@ -39,7 +39,7 @@ export function openRawTracepoint(progFd: number, name: string | undefined, what
   return new OwnedFd(bpfOrThrow(BpfCmd.RAW_TRACEPOINT_OPEN, attributes, what), `link ${what}`);
 }
 
-/** Attaches a tracing program to what it was loaded for, with a cookie. Linux 6.0, of `tp_btf` 6.10. Returns the descriptor, or the negative errno. */
+/** Attaches a tracing program to what it was loaded for, with a cookie. Linux 5.19, of `tp_btf` 6.10. Returns the descriptor, or the negative errno. */
 export function tryTracingLink(progFd: number, attachType: number, cookie: number): number {
   const attributes = callAttributes(A.SIZE_PLAIN)
     .u32(A.PROG_FD, progFd)

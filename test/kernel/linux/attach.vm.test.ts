@@ -79,7 +79,7 @@ const expected: readonly Expected[] = [
   ["fentry", ANY, tracing(24)],
   ["fexit", ANY, tracing(25)],
   // Kernels tell it of the link from some later version on.
-  ["fentry cookie", [6, 0], { result: { runs: 10, after: 0, cookie: 77, links: [{ type: "tracing" }] } }],
+  ["fentry cookie", [5, 19], { result: { runs: 10, after: 0, cookie: 77, links: [{ type: "tracing" }] } }],
   ["fmod_ret", ANY, { result: { answers: ["allowed", "ERR_SYSTEM_ERROR", "allowed"], runs: 1 } }],
   ["lsm", ANY, { result: { answers: ["allowed", "ERR_SYSTEM_ERROR", "allowed"], runs: 1 } }],
   ["lsm_cgroup", [6, 0], counted(1, "cgroup", { links: [{ type: "cgroup", attachType: 43 }] })],

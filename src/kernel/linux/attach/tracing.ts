@@ -72,7 +72,7 @@ export function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): L
   if (expectedAttachType === AttachType.TRACE_ITER) return new LinuxLink(spec, iteratorLink(program, {}));
   if (expectedAttachType === AttachType.LSM_MAC) requireBpfLsm(what);
   const cookie = spec.cookie ?? 0;
-  const [major, minor] = expectedAttachType === AttachType.TRACE_RAW_TP ? [6, 10] : [6, 0];
+  const [major, minor] = expectedAttachType === AttachType.TRACE_RAW_TP ? [6, 10] : [5, 19];
   const old = cookie === 0 ? undefined : tooOld(`${what} with a cookie`, major!, minor!);
   if (old !== undefined) throw old;
   if (cookie !== 0) {
