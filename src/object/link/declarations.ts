@@ -29,10 +29,14 @@ const named: ReadonlySet<number> = new Set([
  * be equal, behind pointers only names; qualifiers and typedefs do not count, nor do lengths of arrays and values of enums.
  */
 export function declarationsDiffer(a: TypeOfFile, b: TypeOfFile): Reason {
-  return differ(a, b, true, new Set());
+  return differ(a, b, true, new Set(), 0);
 }
 
-function differ(a: TypeOfFile, b: TypeOfFile, exact: boolean, seen: Set<string>): Reason {
+/** No compiler nests declarations so deeply; damaged types can. */
+const DEPTH_LIMIT = 512;
+
+function differ(a: TypeOfFile, b: TypeOfFile, exact: boolean, seen: Set<string>, depth: number): Reason {
+  if (depth > DEPTH_LIMIT) return "types that nest too deeply";
   const [idA, idB] = [a.btf.stripModifiers(a.id), b.btf.stripModifiers(b.id)];
   const key = `${idA} ${idB} ${exact}`;
   // Asked before: there, or on the way, it fits.
@@ -44,7 +48,7 @@ function differ(a: TypeOfFile, b: TypeOfFile, exact: boolean, seen: Set<string>)
   if (named.has(x.kind) && x.name !== y.name)
     return `${kindName(x)} ${x.name || "without name"} and ${y.name || "without name"}`;
   const next = (p: number, q: number, exactly: boolean): Reason =>
-    differ({ btf: a.btf, id: p }, { btf: b.btf, id: q }, exactly, seen);
+    differ({ btf: a.btf, id: p }, { btf: b.btf, id: q }, exactly, seen, depth + 1);
   switch (x.kind) {
     case BtfKind.UNKN:
     case BtfKind.FWD:
