@@ -1,9 +1,10 @@
 // node test/conformance/build.mjs [--only NAME]: builds the corpus of BPF objects that Skep is compared with libbpf on: the programs of
-// libbpf-tools and of the kernel's selftests, compiled by clang into the cache (SKEP_CONFORMANCE, ~/.cache/skep-conformance).
+// libbpf-tools and of kernels' selftests, and our own, compiled by clang into the cache (SKEP_CONFORMANCE, ~/.cache/skep-conformance).
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { cacheDirectory, kernelHeader, kernelSource, libbpfTools, newClang, newLibbpf } from "./sources.mjs";
 import { kernel } from "../vm/kernel.mjs";
 
@@ -108,7 +109,7 @@ function compile(command, args) {
 
 /** @param {Job} job @returns {Promise<string | undefined>} why there is no object */
 async function build({ source, object, clang: command, variants }) {
-  if (existsSync(object)) return undefined;
+  if (existsSync(object) && statSync(object).mtimeMs > statSync(source).mtimeMs) return undefined;
   let reason = "";
   for (const flags of variants) {
     const { status, stderr } = await compile(command, [
@@ -132,8 +133,23 @@ async function build({ source, object, clang: command, variants }) {
   return reason.replace(/^.*?error: /, "");
 }
 
+/** Jobs of our own programs. @param {string} target @returns {Job[]} */
+function fixtureJobs(target) {
+  const sources = fileURLToPath(new URL("../programs/fixtures/", import.meta.url));
+  const system = systemIncludes(clang).flatMap((path) => ["-idirafter", path]);
+  return readdirSync(sources)
+    .filter((name) => name.endsWith(".bpf.c"))
+    .map((name) => ({
+      source: join(sources, name),
+      object: join(target, name.replace(/\.c$/, ".o")),
+      clang,
+      variants: [["-g", "-O2", "-mcpu=v3", "-D__TARGET_ARCH_x86", ...system]],
+    }));
+}
+
 /** @type {Readonly<Record<string, (target: string) => Job[]>>} */
 const corpora = {
+  fixtures: fixtureJobs,
   "libbpf-tools": toolJobs,
   selftests: (target) => selftestJobs(target, "6.1", ["bookworm", "bookworm-security"], clang),
   "selftests-6.12": (target) => selftestJobs(target, "6.12", ["trixie", "trixie-security"], newClang()),
