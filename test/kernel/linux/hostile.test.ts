@@ -14,7 +14,7 @@ import { mutated, randomNumbers } from "../../object/mutate.ts";
 import { compileProgram } from "../../support/clang.ts";
 import { describeWith } from "../../support/needs.ts";
 
-const COUNT = Number(process.env["SKEP_FUZZ"] ?? 150);
+const COUNT = Number(process.env["SKEP_FUZZ"] ?? 60);
 const SEED = Number(process.env["SKEP_FUZZ_SEED"] ?? 1);
 
 /** Maps of a damaged object may ask for all the memory there is, and others use this machine too. */
@@ -36,7 +36,7 @@ function isModest(object: BpfObject): boolean {
 describeWith(["linux", "root", "bpf", "clang", "vmlinuxBtf"], `${COUNT} damaged objects loaded, seed ${SEED}`, () => {
   guardLeaks();
 
-  test("end in success or in an error of ours, and leave nothing", { timeout: 60_000 + COUNT * 500 }, () => {
+  test("end in success or in an error of ours, and leave nothing", { timeout: 120_000 + COUNT * 2000 }, () => {
     const sources = ["read-all", "load-maps", "load-externs", "load-targets", "values", "api"].map((name) =>
       compileProgram(name),
     );
