@@ -81,7 +81,7 @@ describeWith(["clang"], "what linking resolves", () => {
       "CONFIG_HZ",
       "LINUX_KERNEL_VERSION",
       "CONFIG_BPF_SYSCALL",
-      "bpf_prog_active",
+      "skep_missing",
     ]);
     const btf = Btf.parse(object.btf!);
     const functions = (name: string): string[] => {

@@ -60,7 +60,7 @@ __weak int choose(int x)
 
 extern int LINUX_KERNEL_VERSION __kconfig;
 extern _Bool CONFIG_BPF_SYSCALL __kconfig __weak;
-extern const int bpf_prog_active __ksym __weak;
+extern const int skep_missing __ksym __weak;
 
 static volatile int own = 7;
 
@@ -72,7 +72,7 @@ static __noinline int helper(int x)
 
 static long each(void *map, int *key, long *value, void *ctx)
 {
-	return helper(*key);
+	return helper(*key) & 1;
 }
 
 __noinline int mine(int x)
@@ -90,7 +90,7 @@ int first(void *ctx)
 		return 0;
 	bpf_for_each_map_elem(&ours, each, 0, 0);
 	s->count += other(elsewhere + far[1] + preferred, s) + choose(tuned);
-	if (LINUX_KERNEL_VERSION > 1 && CONFIG_BPF_SYSCALL && &bpf_prog_active)
+	if (LINUX_KERNEL_VERSION > 1 && CONFIG_BPF_SYSCALL && &skep_missing)
 		s->count++;
 	return mine(1);
 }
