@@ -1,11 +1,11 @@
 /** `skep run`: an object file in the running kernel. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { SkepError, UsageError } from "../base/index.ts";
 import { MapType, ProgType } from "../isa/index.ts";
 import { programTypeName } from "../inspect/index.ts";
 import { openLinuxKernel } from "../kernel/index.ts";
-import type { LoadOptions } from "../kernel/index.ts";
+import type { Link, LoadOptions } from "../kernel/index.ts";
 import { LinuxLink, LinuxMap } from "../kernel/linux/index.ts";
 import { placeWanted } from "../runtime/attachment/index.ts";
 import { type Attachment, Collection } from "../runtime/collection/collection.ts";
@@ -184,41 +184,57 @@ function sayAttached(collection: Collection, attached: readonly Attachment[], sa
   }
 }
 
-/** Pins everything below a directory of a bpffs: maps, programs and links by their names. */
+/** Pins everything below a directory of a bpffs: maps, programs and links by their names. On an error nothing stays pinned. */
 function pinAll(
   collection: Collection,
   attached: readonly Attachment[],
   directory: string,
   say: (text: string) => void,
 ): void {
-  for (const kind of ["maps", "programs", "links"]) mkdirSync(join(directory, kind), { recursive: true });
-  let count = 0;
-  for (const { name } of collection.object.maps) {
-    const map = collection.spec.maps[name]?.autocreate === true ? collection.map(name).kernelMap : undefined;
+  const kinds = ["maps", "programs", "links"].map((kind) => join(directory, kind));
+  const made: string[] = [];
+  const pin = (what: { pin(path: string): void }, kind: string, name: string): void => {
     // Dots are not allowed in names of a bpffs.
-    if (map instanceof LinuxMap) map.pin(join(directory, "maps", name.replaceAll(".", "_")));
-    if (map !== undefined) count++;
-  }
-  for (const { name } of collection.object.programs) {
-    const program = collection.program(name);
-    if (!program.spec.autoload) continue;
-    program.pin(join(directory, "programs", name));
-    count++;
-  }
-  for (const one of attached) {
-    const links = "links" in one ? one.links : [one];
-    for (const [i, link] of links.entries()) {
-      if (!(link instanceof LinuxLink)) continue;
-      if (link.noLink !== undefined) {
-        say(
-          `not pinned: ${"program" in one ? one.program : link.spec.kind}: it is held by ${link.noLink}, and ends with this process`,
-        );
-        continue;
-      }
-      const name = "program" in one ? one.program : link.spec.kind;
-      link.pin(join(directory, "links", links.length === 1 ? name : `${name}_${i}`));
-      count++;
+    const path = join(directory, kind, name.replaceAll(".", "_"));
+    what.pin(path);
+    made.push(path);
+  };
+  const isNew = !existsSync(directory);
+  try {
+    for (const kind of kinds) mkdirSync(kind, { recursive: true });
+    for (const { name } of collection.object.maps) {
+      if (collection.spec.maps[name]?.autocreate !== true) continue;
+      const map = collection.map(name).kernelMap;
+      if (map instanceof LinuxMap) pin(map, "maps", name);
     }
+    for (const { name } of collection.object.programs) {
+      const program = collection.program(name);
+      if (program.spec.autoload) pin(program, "programs", name);
+    }
+    for (const one of attached) {
+      const links = "links" in one ? one.links : [one];
+      const name = "program" in one ? one.program : specName(one);
+      for (const [i, link] of links.entries()) {
+        if (!(link instanceof LinuxLink)) continue;
+        if (link.noLink === undefined) pin(link, "links", links.length === 1 ? name : `${name}_${i}`);
+        else say(`not pinned: ${name}: it is held by ${link.noLink}, and ends with this process`);
+      }
+    }
+  } catch (error) {
+    for (const path of made) rmSync(path, { force: true });
+    for (const kind of isNew ? [...kinds, directory] : kinds) {
+      try {
+        rmdirSync(kind);
+      } catch {
+        // Something else is in it, or it was never made.
+      }
+    }
+    throw error;
   }
-  say(`Pinned ${count} objects below ${directory}`);
+  say(`Pinned ${made.length} objects below ${directory}`);
+}
+
+/** A struct_ops link is called as its map. */
+function specName({ spec }: Link): string {
+  return spec.kind === "struct-ops" ? spec.map : spec.kind;
 }
