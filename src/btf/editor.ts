@@ -1,15 +1,6 @@
 /** Changes BTF in place: what loaders must mend in a compiler's types before the kernel takes them. */
 import { Btf } from "./btf.ts";
-import {
-  BTF_HEADER_SIZE,
-  BTF_MAGIC,
-  BTF_TYPE_WORDS,
-  BTF_VERSION,
-  BtfFuncLinkage,
-  BtfInfo,
-  BtfKind,
-  btfKindNames,
-} from "./kinds.ts";
+import { BTF_HEADER_SIZE, BTF_MAGIC, BTF_TYPE_WORDS, BTF_VERSION, BtfInfo, BtfKind, btfKindNames } from "./kinds.ts";
 import { readBtfSections } from "./sections.ts";
 import type { BtfSectionEntry } from "./types.ts";
 
@@ -108,11 +99,6 @@ export class BtfEditor {
   appendInt(name: string): number {
     const signed = 1 << 24;
     return this.append(BtfKind.INT, this.string(name), 4, [signed | 32]);
-  }
-
-  /** Adds a function, `BtfFuncLinkage.GLOBAL` unless told otherwise. */
-  appendFunc(name: number, protoId: number, linkage: number = BtfFuncLinkage.GLOBAL): number {
-    return this.append(BtfKind.FUNC, name, protoId, [], linkage);
   }
 
   /** Offset of a string, added behind those that were read. */
