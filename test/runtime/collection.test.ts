@@ -1,4 +1,5 @@
 /** Objects opened, changed, loaded, attached and watched from TypeScript, on the running kernel. */
+import { release } from "node:os";
 import { afterEach, expect, test } from "vitest";
 import { MapType } from "../../src/isa/index.ts";
 import type { BpfObject } from "../../src/object/index.ts";
@@ -6,7 +7,9 @@ import { Collection, type Attachment } from "../../src/runtime/collection/collec
 import { open } from "../../src/runtime/collection/open.ts";
 import type { Program } from "../../src/runtime/collection/program.ts";
 import { RingBufferMap } from "../../src/runtime/readers/rings.ts";
-import { ArrayMap, type TypedMap } from "../../src/runtime/maps/typed-map.ts";
+import { LpmTrieMap } from "../../src/runtime/maps/lpm.ts";
+import { MapOfMaps } from "../../src/runtime/maps/references.ts";
+import { ArrayMap, TypedMap } from "../../src/runtime/maps/typed-map.ts";
 import { compileProgram } from "../support/clang.ts";
 import { describeWith } from "../support/needs.ts";
 import { openResources } from "../../src/kernel/linux/resources.ts";
@@ -237,6 +240,28 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "an object in the ker
       types: [{ typeName: "struct event", size: 80 }],
       why: "the only struct of 80 bytes",
     });
+  });
+
+  test("maps of many kinds, and what the kernel fills in", async () => {
+    using obj = await open(compileProgram("gen"), { name: "gen" });
+    expect(() => obj.globals["kconfig"]!["LINUX_KERNEL_VERSION"]).toThrow(/known once the object is loaded/);
+    await obj.load();
+    const [major = 0, minor = 0] = release().split(".").map(Number);
+    expect(Number(obj.globals["kconfig"]!["LINUX_KERNEL_VERSION"]) >> 8).toBe((major << 8) | minor);
+    expect(() => (obj.globals["kconfig"]!["LINUX_KERNEL_VERSION"] = 1)).toThrow(
+      /comes from the kernel's configuration/,
+    );
+    // The type that a ring buffer declares is that of its records; the kernel itself takes none.
+    expect(obj.eventsOf("ring")).toMatchObject({ types: [{ typeName: "struct tree" }], why: "its value type" });
+    expect(obj.map("ring", RingBufferMap).ringBytes).toBe(4096);
+    const routes = obj.map("routes", LpmTrieMap<number>);
+    routes.set("10.0.0.0/8", 1);
+    expect(routes.get("10.1.2.3/32")).toBe(1);
+    const maps = obj.map("maps", MapOfMaps<number, TypedMap<number, { class: number }>>);
+    maps.set(1, obj.map("inner"));
+    obj.map("inner", TypedMap<number, { class: number }>).set(5, { class: 6 });
+    using inner = maps.get(1);
+    expect(inner?.get(5)?.class).toBe(6);
   });
 
   test("use after the end", async () => {

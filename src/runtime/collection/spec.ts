@@ -1,5 +1,6 @@
 /** What was read of an object, as plain data that may be changed until it is loaded. */
 import { SkepError } from "../../base/index.ts";
+import { MapType } from "../../isa/index.ts";
 import type { AttachRequest, BpfObject, MapSpec, ProgramSpec } from "../../object/index.ts";
 import { noSuchName } from "./names.ts";
 
@@ -202,11 +203,13 @@ function editedMap(map: MapSpec, edited: EditableMap): MapSpec {
   // Of another size it is of another type.
   const sameKey = keyTypeId !== undefined && keySize === map.keySize;
   const sameValue = valueTypeId !== undefined && valueSize === map.valueSize;
+  // The kernel wants neither keys nor values of them; a declared type of values says what records are.
+  const isRing = type === MapType.RINGBUF || type === MapType.USER_RINGBUF;
   return {
     ...rest,
     type,
-    keySize,
-    valueSize,
+    keySize: isRing ? 0 : keySize,
+    valueSize: isRing ? 0 : valueSize,
     maxEntries,
     flags,
     autocreate,
