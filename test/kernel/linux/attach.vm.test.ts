@@ -166,7 +166,7 @@ describeUnless(vmSkipReason() ?? missing("clang", "libbpf", "iproute2"), "links 
         kernel,
         [process.execPath, guest, join(directory, "attach-kernel.bpf.o")],
         {
-          timeoutMs: 300_000,
+          timeoutMs: 500_000,
           modules: ["veth", "sch_ingress", "cls_bpf"],
           append: "lsm=landlock,lockdown,yama,integrity,apparmor,bpf",
         },
