@@ -8,6 +8,9 @@ const utf8Encoder = new TextEncoder();
 const CACHED_BYTES = 32;
 const CACHE_SLOTS = 256;
 
+/** Most elements of an array whose elements have no bytes: nothing else limits what damaged BTF says there are. */
+const EMPTY_ELEMENTS = 1 << 16;
+
 /** Texts as short as `comm` come again and again: comparing their words costs a tenth of decoding them. */
 function cachedText(count: number): (view: DataView, offset: number) => string {
   const words = count >> 2;
@@ -107,6 +110,7 @@ export function byteArrayPart(count: number, name: string): Part {
 /** Elements of any other type. */
 export function arrayPart(count: number, element: Part, name: string): Part {
   const step = element.size;
+  if (step === 0 && count > EMPTY_ELEMENTS) throw new TypeError(`${name}: has ${count} elements that have no bytes`);
   const { read, write } = element;
   const lengthOf = (value: unknown): number => {
     if (typeof value === "object" && value !== null && (Array.isArray(value) || ArrayBuffer.isView(value))) {
