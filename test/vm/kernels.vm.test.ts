@@ -26,8 +26,8 @@ const script = `
   cat /tmp/report.json`;
 
 describeUnless(vmSkipReason(), "tests of the Linux kernel room in a VM", () => {
-  it.each(vmKernels)("kernel %s", { timeout: 600_000 }, async (kernel) => {
-    const { stdout, stderr } = await runInVm(kernel, script, { timeoutMs: 590_000, modules });
+  it.concurrent.each(vmKernels)("kernel %s", { timeout: 900_000 }, async (kernel) => {
+    const { stdout, stderr } = await runInVm(kernel, script, { timeoutMs: 890_000, modules });
     expect(stdout, stderr).toMatch(/^\{/);
     const { tests, unhandledErrors } = JSON.parse(stdout) as Report;
     const of = (state: string): typeof tests => tests.filter((test) => test.state === state);
