@@ -93,8 +93,8 @@ function attachCalls({ calls, loadedAt }) {
   return [...new Set(lines)].toSorted().join(" ");
 }
 
-/** `BPF_TRACE_RAW_TP`, `FENTRY`, `FEXIT`, `MODIFY_RETURN`, `LSM_MAC`. */
-const TRACING = new Set([23, 24, 25, 26, 27]);
+/** `BPF_TRACE_RAW_TP`, `FENTRY`, `FEXIT`, `MODIFY_RETURN`, `LSM_MAC`, `FSESSION`. */
+const TRACING = new Set([23, 24, 25, 26, 27, 58]);
 
 /** @param {string} ours @param {string} theirs @returns {Difference} */
 function instructionDifference(ours, theirs) {

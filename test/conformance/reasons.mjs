@@ -20,6 +20,13 @@ export const reasons = [
     reason: "The name of the section is younger than libbpf 1.1",
   },
   {
+    what: /^order of programs$/,
+    object: /^sections\./,
+    program: /^\(all\)$/,
+    referee: "debian",
+    reason: "libbpf 1.1 stops at the first section whose name is younger",
+  },
+  {
     what: /^opened: attachType$/,
     section: /^struct_ops/,
     referee: "debian",
@@ -27,7 +34,7 @@ export const reasons = [
       "libbpf 1.1 tells the member of a struct_ops program by its place in the object's struct, later ones and Skep in the kernel's",
   },
   {
-    what: /^(loads|handed to the kernel)$/,
+    what: /^(loads|handed to the kernel|order of programs)$/,
     why: /\| libbpf: extern \(func ksym\) '.*': func_proto \[\d+\] incompatible/,
     referee: "debian",
     reason:
@@ -78,5 +85,16 @@ export const reasons = [
     object: /^(linked_list|linked_list_fail|refcounted_kptr)\./,
     reason:
       "Contents with list heads, trees and locks: a lookup leaves them out, and what is read in their place differs from one time to the next, with either loader",
+  },
+  {
+    what: /^attaches$/,
+    section: /^f(entry|exit|session)\.multi(\.s)?\//,
+    reason: "One link to many functions by their types (Linux 7.2): Skep loads programs for it, and has no such link",
+  },
+  {
+    what: /^attached by$/,
+    program: /^struct_ops /,
+    reason:
+      "Maps in .struct_ops: libbpf registers them by writing their value, which outlives a killed process; Skep by a link where the kernel has them",
   },
 ];
