@@ -1,6 +1,7 @@
 /** `--attach PROGRAM=WHERE`: places from the command line. */
 import { nearestNames, UsageError } from "../base/index.ts";
 import { AttachType, ProgType } from "../isa/index.ts";
+import { machine } from "../kernel/linux/index.ts";
 import { type AttachRequest, type ProgramSpec, sectionMeaning } from "../object/index.ts";
 import type { Collection } from "../runtime/collection/collection.ts";
 import type { EditableProgram } from "../runtime/collection/spec.ts";
@@ -58,7 +59,8 @@ function placeOf(program: EditableProgram, where: string, fail: (why: string) =>
     if (device === "" || (direction !== "ingress" && direction !== "egress")) {
       fail("a device and a direction are wanted, such as eth0:ingress");
     }
-    return { kind: "tcx", device, direction: direction as "ingress" | "egress" };
+    // Links to devices came with Linux 6.6.
+    return { kind: machine.atLeast(6, 6) ? "tcx" : "tc", device, direction: direction as "ingress" | "egress" };
   }
   // Others are said as C programs say them.
   const meaning = sectionMeaning(where);
