@@ -1,5 +1,15 @@
 /** bpf(2) on programs: loading with the verifier's log, loading BTF, test runs. */
-import { BpfCmd, LogLevel, OBJ_NAME_LENGTH, ProgFlags, ProgType, TestRunFlags } from "../../isa/index.ts";
+import {
+  ATTACH_TYPE_SINCE,
+  AttachType,
+  BpfCmd,
+  LogLevel,
+  OBJ_NAME_LENGTH,
+  PROG_TYPE_SINCE,
+  ProgFlags,
+  ProgType,
+  TestRunFlags,
+} from "../../isa/index.ts";
 import { UnsupportedError, VerifierError } from "../../base/index.ts";
 import type { ProgramSpec } from "../../object/index.ts";
 import { bpf, bpfFailure } from "./bpf.ts";
@@ -131,6 +141,30 @@ function isFromBeforeAttachTypes({ spec, expectedAttachType }: ProgLoad): boolea
   );
 }
 
+function saysNothing(log: string): boolean {
+  return log.split("\n").every((line) => line.trim() === "" || line.startsWith("processed "));
+}
+
+/** Throws UnsupportedError when the program's type, or what it attaches to, is younger than the kernel. */
+function checkAge({ spec, expectedAttachType }: ProgLoad): void {
+  const nameIn = (table: Readonly<Record<string, number>>, value: number): string =>
+    Object.entries(table).find(([, number]) => number === value)?.[0] ?? "";
+  const typeName = nameIn(ProgType, spec.type);
+  const attachName = expectedAttachType === undefined ? nameIn(AttachType, spec.expectedAttachType) : "";
+  for (const [what, since] of [
+    [`type ${typeName}`, PROG_TYPE_SINCE[typeName]],
+    [`attach type ${attachName}`, ATTACH_TYPE_SINCE[attachName]],
+  ] as const) {
+    const [major, minor] = (since ?? "0.0").split(".").map(Number);
+    if (machine.atLeast(major!, minor!)) continue;
+    const [has, hasMinor] = machine.kernelVersion;
+    throw new UnsupportedError(
+      `program ${spec.name} of ${what}`,
+      `needs Linux ${since}, and this is ${has}.${hasMinor}`,
+    );
+  }
+}
+
 /** What the verifier does not answer with. */
 const noVerdict: ReadonlySet<number> = new Set([Errno.EPERM, Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM]);
 
@@ -149,6 +183,7 @@ export function loadProg(load: ProgLoad): LoadedProg {
   if (last.result >= 0)
     return { fd: new OwnedFd(last.result, `program ${load.spec.name}`), log: wanted === 0 ? "" : last.log };
   const errno = -last.result;
+  if (errno === Errno.EINVAL && saysNothing(last.log)) checkAge(load);
   // A program that passed may still get no descriptor or memory: the log then only counts instructions.
   if (last.log === "" || noVerdict.has(errno)) throw bpfFailure(BpfCmd.PROG_LOAD, errno, `program ${load.spec.name}`);
   const explain = load.explain ?? summarizeLog;

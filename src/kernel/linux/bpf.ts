@@ -225,6 +225,12 @@ export interface BtfDescription {
 
 const BTF_NAME_ROOM = 128;
 
+function describeOldBtf(fd: number): BtfDescription {
+  const { view } = objectInfo("btf", fd);
+  const [id, size] = [view.getUint32(BtfInfo.ID, true), view.getUint32(BtfInfo.BTF_SIZE, true)];
+  return { id, name: "", size, isKernel: false };
+}
+
 /** Information on a BTF object. The name and its origin are known since 5.11. */
 export function describeBtf(fd: number): BtfDescription {
   const attributes = callAttributes(InfoAttr.SIZE).u32(InfoAttr.BPF_FD, fd).u32(InfoAttr.INFO_LEN, BtfInfo.SIZE);
@@ -233,7 +239,10 @@ export function describeBtf(fd: number): BtfDescription {
   attributes.u64(InfoAttr.INFO, info.address);
   info.view.setBigUint64(BtfInfo.NAME, BigInt(name.address), true);
   info.view.setUint32(BtfInfo.NAME_LEN, BTF_NAME_ROOM, true);
-  bpfOrThrow(BpfCmd.OBJ_GET_INFO_BY_FD, attributes, "btf");
+  const result = bpf(BpfCmd.OBJ_GET_INFO_BY_FD, attributes);
+  // Kernels before 5.11 refuse to be asked for a name.
+  if (result === -Errno.E2BIG) return describeOldBtf(fd);
+  if (result < 0) throw bpfFailure(BpfCmd.OBJ_GET_INFO_BY_FD, -result, "btf");
   return {
     id: info.view.getUint32(BtfInfo.ID, true),
     name: textAt(name.bytes, 0, BTF_NAME_ROOM),
