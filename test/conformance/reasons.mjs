@@ -97,4 +97,11 @@ export const reasons = [
     reason:
       "Maps in .struct_ops: libbpf registers them by writing their value, which outlives a killed process; Skep by a link where the kernel has them",
   },
+  {
+    what: /^attaches$/,
+    section: /^lsm(\.s)?\//,
+    why: /boot it with lsm=/,
+    reason:
+      "The kernel was booted without BPF among its security modules: it attaches LSM programs and never calls them; Skep refuses, and says what to do",
+  },
 ];
