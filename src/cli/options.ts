@@ -196,7 +196,6 @@ export const COMMANDS: readonly Command[] = [
     operands: "file",
     examples: [
       ["skep build -e 'tracepoint:raw_syscalls:sys_enter { @ = count(); }'", "the instructions"],
-      ["skep build opensnoop.bt --emit object -o opensnoop.o", "an object file for bpftool and libbpf"],
       ["skep build opensnoop.bt --emit object -o opensnoop.o", "an object file that libbpf loads"],
     ],
   },
