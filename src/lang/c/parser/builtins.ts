@@ -2,7 +2,7 @@
 import type { BuiltinArgument, Expr } from "../ast.ts";
 import { isLvalue } from "../ast.ts";
 import { constantInteger } from "../constant.ts";
-import { type Token, TokenKind } from "../preprocessor/token.ts";
+import type { Token } from "../preprocessor/token.ts";
 import { compatible, isInteger, wrapTo } from "../types/compatible.ts";
 import { findField, sizeOf } from "../types/layout.ts";
 import {
@@ -335,7 +335,7 @@ export class BuiltinCalls {
 
   /** Questions about a field, type or enumerator: the first argument is only looked at, never computed. */
   preserve(word: Token, type: CType): Expr {
-    const { tokens, expressions, diagnostics } = this.context;
+    const { expressions, diagnostics } = this.context;
     const subject = expressions.assignment();
     if (isLvalue(subject)) markAddressTaken(subject);
     this.comma(word);
@@ -343,7 +343,6 @@ export class BuiltinCalls {
     this.close(word);
     const value = constantInteger(kind);
     if (value === undefined) diagnostics.error(kind.location, `the second argument of ${word.text} is a constant`);
-    if (tokens.previous?.kind === TokenKind.END) errorAt(this.context, word, `${word.text} has no closing parenthesis`);
     return this.made(word, type, [subject, this.integer(word, value ?? 0n)]);
   }
 

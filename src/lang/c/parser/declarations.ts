@@ -238,7 +238,7 @@ export class DeclarationParser {
       else if (BASE_WORDS.has(word)) words.push(tokens.next() && word);
       else if (words.length > 0) break;
       else if (word === "struct" || word === "union") type = this.tags.record(attributes);
-      else if (word === "enum") type = this.tags.enumeration(attributes);
+      else if (word === "enum") type = this.tags.enumeration();
       else if (word === "typeof" || word === "typeof_unqual") type = this.typeOf(word);
       else if (word === "__auto_type") {
         tokens.next();

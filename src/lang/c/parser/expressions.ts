@@ -23,6 +23,7 @@ import {
   typeText,
 } from "../types/types.ts";
 import { helperDeclaration } from "../outer.ts";
+import { precedence } from "../precedence.ts";
 import { BuiltinCalls, builtinNames, integerOf, isBuiltin } from "./builtins.ts";
 import { type ParserContext, errorAt, nested } from "./context.ts";
 import {
@@ -38,7 +39,7 @@ import {
   unqualified,
 } from "./conversions.ts";
 import { keywordOf } from "./declarations.ts";
-import { Operators, precedence } from "./operators.ts";
+import { Operators } from "./operators.ts";
 
 /** Parses expressions. */
 export class ExpressionParser {

@@ -223,18 +223,14 @@ export class InitializerParser {
       } else {
         const part =
           shape.kind === "array" ? this.elementPart(whole, position) : this.fieldPart(whole, body!, position);
-        if (part === undefined) position++;
-        else {
-          const from = values.length;
-          if (rest.length > 0) this.parts(part, values, false, rest, what);
-          else this.element(part, values, what);
-          position++;
-          if (first?.kind === "elements" && first.high > first.low) {
-            this.repeat(values, from, part, first);
-            position = first.high + 1;
-          }
+        const from = values.length;
+        if (rest.length > 0) this.parts(part, values, false, rest, what);
+        else this.element(part, values, what);
+        position++;
+        if (first?.kind === "elements" && first.high > first.low) {
+          this.repeat(values, from, part, first);
+          position = first.high + 1;
         }
-        if (part === undefined) continue;
       }
       most = Math.max(most, position);
       if (!braces) {
@@ -252,9 +248,8 @@ export class InitializerParser {
     return { type, bitOffset: whole.bitOffset + index * 8 * (sizeOf(type) ?? 0), bitWidth: undefined };
   }
 
-  private fieldPart(whole: Part, body: RecordBody, index: number): Part | undefined {
-    const field = body.fields[index]!;
-    return this.partOf(whole, field);
+  private fieldPart(whole: Part, body: RecordBody, index: number): Part {
+    return this.partOf(whole, body.fields[index]!);
   }
 
   private partOf(whole: Part, field: Field): Part {

@@ -17,28 +17,6 @@ import {
   unqualified,
 } from "./conversions.ts";
 
-/** Binds tighter the higher; assignment, `?:` and comma are below. */
-export const precedence: Readonly<Record<string, number | undefined>> = {
-  "||": 1,
-  "&&": 2,
-  "|": 3,
-  "^": 4,
-  "&": 5,
-  "==": 6,
-  "!=": 6,
-  "<": 7,
-  ">": 7,
-  "<=": 7,
-  ">=": 7,
-  "<<": 8,
-  ">>": 8,
-  "+": 9,
-  "-": 9,
-  "*": 10,
-  "/": 10,
-  "%": 10,
-};
-
 const COMPARISONS: ReadonlySet<string> = new Set(["==", "!=", "<", ">", "<=", ">="]);
 
 /** Makes expressions of operators and operands, and reports those that do not go. */

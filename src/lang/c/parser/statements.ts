@@ -6,7 +6,7 @@ import { constantInteger } from "../constant.ts";
 import { literalBytes } from "../preprocessor/constants.ts";
 import { type Token, TokenKind } from "../preprocessor/token.ts";
 import { isInteger, wrapTo } from "../types/compatible.ts";
-import { type CType, VOID, shapeOf, typeText } from "../types/types.ts";
+import { type CType, INT, VOID, shapeOf, typeText } from "../types/types.ts";
 import { parseAttributes } from "./attributes.ts";
 import { type ParserContext, errorAt, nested } from "./context.ts";
 import { assignable, cast, condition, markAddressTaken, promote, rvalue } from "./conversions.ts";
@@ -242,7 +242,7 @@ export class StatementParser {
     let value = promote(this.parenthesized(word));
     if (!isInteger(value.type)) {
       diagnostics.error(value.location, `switch needs an integer, this is ${typeText(value.type)}`);
-      value = cast(value, { kind: "integer", name: "int", bits: 32, signed: true, rank: 3 }, "none");
+      value = cast(value, INT, "none");
     }
     const open: OpenSwitch = { type: value.type, cases: [] };
     this.switches = [...this.switches, open];

@@ -177,7 +177,7 @@ export class TagParser {
   }
 
   /** An enum; its word comes next. */
-  enumeration(_outer: GatheredAttributes): EnumType {
+  enumeration(): EnumType {
     const { context } = this;
     const { tokens, scopes } = context;
     tokens.next();

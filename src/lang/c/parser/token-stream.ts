@@ -9,8 +9,6 @@ export class TokenStream {
   private readonly diagnostics: Diagnostics;
   private readonly pragma: (token: Token) => void;
   private readonly ahead: Token[] = [];
-  /** The token that {@link next} gave last. */
-  previous: Token | undefined;
 
   /** `pragma` is called for each pragma when the token before it has been read. */
   constructor(preprocessor: Preprocessor, diagnostics: Diagnostics, pragma: (token: Token) => void) {
@@ -38,7 +36,6 @@ export class TokenStream {
   next(): Token {
     const token = this.peek();
     if (token.kind !== TokenKind.END) this.ahead.shift();
-    this.previous = token;
     return token;
   }
 

@@ -1,4 +1,5 @@
 /** Conditions of `#if` and `#elif`: integer constant expressions of 64 bits (C11 6.10.1). */
+import { precedence } from "../precedence.ts";
 import { characterValue, integerConstant } from "./constants.ts";
 import type { Preprocessor } from "./preprocessor.ts";
 import { type Token, TokenKind } from "./token.ts";
@@ -10,28 +11,6 @@ interface Value {
 }
 
 const ZERO: Value = { value: 0n, unsigned: false };
-
-/** Binds tighter the higher; `?:` is below all. */
-const precedence: Readonly<Record<string, number | undefined>> = {
-  "||": 1,
-  "&&": 2,
-  "|": 3,
-  "^": 4,
-  "&": 5,
-  "==": 6,
-  "!=": 6,
-  "<": 7,
-  ">": 7,
-  "<=": 7,
-  ">=": 7,
-  "<<": 8,
-  ">>": 8,
-  "+": 9,
-  "-": 9,
-  "*": 10,
-  "/": 10,
-  "%": 10,
-};
 
 /** Deeper parentheses are an attack. */
 const MOST_NESTED = 256;

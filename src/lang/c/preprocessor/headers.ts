@@ -26,6 +26,3 @@ export interface HeaderProvider {
   /** Names that come close to one that was not found. */
   nearest?(name: string): readonly string[];
 }
-
-/** No headers at all. */
-export const noHeaders: HeaderProvider = { find: () => undefined };
