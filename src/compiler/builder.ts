@@ -2,10 +2,12 @@
 import type { MapSpec } from "../object/index.ts";
 import type { SourceText } from "../base/index.ts";
 import type {
+  AsmCode,
   AtomicOp,
   BinaryOp,
   Block,
   Const,
+  CoreAccess,
   Func,
   Inst,
   IrType,
@@ -54,6 +56,7 @@ export interface FunctionOptions {
   readonly program?: ProgramDecl;
   readonly inline?: "always" | "never";
   readonly protoTypeId?: number;
+  readonly funcTypeId?: number;
 }
 
 /** Appends instructions to blocks of one function. The current position stamps every instruction made. */
@@ -68,7 +71,8 @@ export class FunctionBuilder {
   constructor(module: Module, options: FunctionOptions) {
     if (module.funcs.some((f) => f.name === options.name))
       throw new RangeError(`function ${options.name}: declared twice`);
-    if (options.params.length > 5)
+    // What is inlined wherever it is called needs no registers for its parameters.
+    if (options.params.length > 5 && options.inline !== "always")
       throw new RangeError(`function ${options.name}: ${options.params.length} parameters, registers hold 5`);
     this.module = module;
     this.func = {
@@ -83,6 +87,7 @@ export class FunctionBuilder {
       ...(options.program ? { program: options.program } : {}),
       ...(options.inline ? { inline: options.inline } : {}),
       ...(options.protoTypeId === undefined ? {} : { protoTypeId: options.protoTypeId }),
+      ...(options.funcTypeId === undefined ? {} : { funcTypeId: options.funcTypeId }),
     };
     module.funcs.push(this.func);
     this.current = this.block("entry");
@@ -246,8 +251,9 @@ export class FunctionBuilder {
   ptrdiff(a: Value, b: Value): Inst {
     return this.append("ptrdiff", "i64", [a, b]);
   }
-  ptrtoint(a: Value): Inst {
-    return this.append("ptrtoint", "i64", [a]);
+  /** `raw`: the register as it is, which the verifier still knows as a pointer. */
+  ptrtoint(a: Value, raw: boolean = false): Inst {
+    return this.append("ptrtoint", "i64", [a], raw ? { raw } : {});
   }
   inttoptr(a: Value): Inst {
     return this.append("inttoptr", "ptr", [a]);
@@ -270,6 +276,25 @@ export class FunctionBuilder {
   }
   call(callee: Func, args: Value[]): Inst {
     return this.append("call", callee.result, args, { callee: callee.name });
+  }
+  /** A number that a CO-RE record corrects at load. */
+  core(core: CoreAccess): Inst {
+    return this.append("core", "i64", [], { core });
+  }
+  /** Address of a kernel variable or function among the module's externs. */
+  ksym(symbol: string): Inst {
+    return this.append("ksym", "ptr", [], { symbol });
+  }
+  /** Packet bytes at an offset, in host byte order. */
+  ldabs(context: Value, offset: Value, bits: 8 | 16 | 32): Inst {
+    return this.append("ldabs", "i64", [context, offset], { bits });
+  }
+  /** Inline assembly; {@link asmresult} takes what it sets. */
+  asm(asm: AsmCode, inputs: Value[]): Inst {
+    return this.append("asm", "void", inputs, { asm });
+  }
+  asmresult(asm: Inst, output: number): Inst {
+    return this.append("asmresult", asm.asm!.outputs[output]!.type, [asm], { offset: output });
   }
   opaque(a: Value): Inst {
     return this.append("opaque", a.type, [a]);

@@ -5,10 +5,12 @@ export { checkFunction, checkModule, IrError } from "./check.ts";
 export { compileModule, prepareModule } from "./compile.ts";
 export type { CompiledFunction, CompileOptions, OptimizeLevel } from "./compile.ts";
 export type {
+  AsmCode,
   AtomicOp,
   BinaryOp,
   Block,
   Const,
+  CoreAccess,
   Func,
   Inst,
   IrType,

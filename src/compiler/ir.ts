@@ -7,7 +7,7 @@
  * 32-bit half, division forms, stack limits) is the code generator's business, never a front end's.
  */
 import type { SourceText } from "../base/index.ts";
-import type { MapSpec } from "../object/index.ts";
+import type { AttachRequest, ExternSpec, MapSpec, VariableSpec } from "../object/index.ts";
 
 /** `i1` is the result of a comparison; `ptr` is 64 bits that only pointer operations may touch; `void` only as a result. */
 export type IrType = "i1" | "i32" | "i64" | "ptr" | "void";
@@ -32,6 +32,37 @@ export interface Param {
   readonly index: number;
   readonly type: IrType;
   readonly name: string;
+}
+
+/** What a CO-RE record asks of the kernel's types, and what the object's own say. */
+export interface CoreAccess {
+  /** `CoreKind.*` in btf. */
+  readonly kind: number;
+  /** Root type in the module's BTF. */
+  readonly typeId: number;
+  /** `0:1:2`, as in BTF.ext. */
+  readonly access: string;
+  /** The answer of the object's own types, which stands in the instruction until a loader relocates it. */
+  readonly value: bigint;
+}
+
+/** Inline assembly. Operands of the template are `$0`, `$1`, … (`$$` is a dollar): outputs first, then inputs; `${0:w}` takes a modifier. */
+export interface AsmCode {
+  /** Lines in the assembler's syntax, as isa parses it, ended by `\n` or `;`. */
+  readonly template: string;
+  /**
+   * Registers that the code sets. `tied`: starts with the value of this input (`+r` is an output tied to an input of its own).
+   * `early`: written before all inputs are read. Results are taken by `asmresult`.
+   */
+  readonly outputs: readonly { readonly type: IrType; readonly tied?: number; readonly early?: boolean }[];
+  /** How each input is handed over: in a register, as a constant, or as memory at an address (`r1 + 8`). */
+  readonly inputs: readonly ("register" | "immediate" | "memory")[];
+  /** Registers 0 to 9 that the code destroys. */
+  readonly clobbers: readonly number[];
+  /** It reads or writes memory that is not among its operands. */
+  readonly memory: boolean;
+  /** Stays though its results are unused, and keeps its place among others of the kind. */
+  readonly volatile: boolean;
 }
 
 /** What an operand may be. */
@@ -81,7 +112,7 @@ export type AtomicOp = "add" | "and" | "or" | "xor" | "xchg" | "cmpxchg";
  * | `memcpy` | to ptr, from ptr | size, offset (to), fromOffset | void; ranges do not overlap |
  * | `ptradd` | ptr, i64 | | ptr |
  * | `ptrdiff` | ptr, ptr | | i64 (packet pointers) |
- * | `ptrtoint` | ptr | | i64 (privileged programs: the address as a number) |
+ * | `ptrtoint` | ptr | raw? | i64 (privileged programs: the address as a number; raw: the very register, which the verifier still knows as a pointer) |
  * | `inttoptr` | i64 | | ptr that only probe-read helpers may follow |
  * | `mapref` | | map | ptr, for helper arguments |
  * | `mapvalue` | | map, offset | ptr to a byte of the first value of an array map |
@@ -90,6 +121,11 @@ export type AtomicOp = "add" | "and" | "or" | "xor" | "xchg" | "cmpxchg";
  * | `kfunc` | up to 5 | kfunc (name) | likewise |
  * | `call` | up to 5 | callee | the callee's result |
  * | `phi` | one a predecessor | incoming (blocks, same order) | type of the args |
+ * | `core` | | core | i64: a number that the loader corrects; in addresses it folds into the access |
+ * | `ksym` | | symbol | ptr: address of a kernel variable or function, null for a weak one that the kernel lacks |
+ * | `ldabs` | ctx, i64 | bits 8, 16, 32 | i64: packet bytes at an offset, in host byte order (LD_ABS, LD_IND); the program returns 0 beyond the packet |
+ * | `asm` | inputs | asm | void |
+ * | `asmresult` | asm | offset: which output | type of the output |
  * | `opaque` | a | | type of a: the same value, of which passes may assume nothing |
  *
  * Loads through pointers that came from the kernel's BTF types (tp_btf arguments, `bpf_get_current_task_btf`) are plain `load`s with
@@ -122,6 +158,10 @@ export interface Inst {
   callee?: string;
   incoming?: Block[];
   faultable?: boolean;
+  core?: CoreAccess;
+  symbol?: string;
+  asm?: AsmCode;
+  raw?: boolean;
   /** Volatile loads and stores are neither removed, merged nor reordered. */
   volatile?: boolean;
   /** For reading the textual form: a front end's name of the variable (alloca). */
@@ -154,6 +194,11 @@ export type Op =
   | "kfunc"
   | "call"
   | "phi"
+  | "core"
+  | "ksym"
+  | "ldabs"
+  | "asm"
+  | "asmresult"
   | "opaque";
 
 /** How a block ends. */
@@ -196,14 +241,19 @@ export interface Func {
   /** Next free ids. */
   nextInst: number;
   nextBlock: number;
-  /** `entry`: a program. `static`: a subprogram, checked with its callers, may be inlined. `callback`: called by helpers such as for_each_map_elem. */
-  readonly role: "entry" | "static" | "callback";
+  /**
+   * `entry`: a program. `static`: a subprogram, checked with its callers, may be inlined. `global`: a subprogram that the verifier checks
+   * once by its BTF prototype, never inlined. `callback`: called by helpers such as for_each_map_elem.
+   */
+  readonly role: "entry" | "static" | "global" | "callback";
   /** Present exactly for entries. */
   readonly program?: ProgramDecl;
   /** `always`: inlined wherever called; `never`; default: the pass decides. */
   inline?: "always" | "never";
   /** BTF id of the FUNC_PROTO in the module's BTF; when absent the code generator writes one from the IR types (ptr as `void *`, i64 as `unsigned long long`). */
   readonly protoTypeId?: number;
+  /** BTF id of the FUNC itself, when the front end wrote one (with tags on it). */
+  readonly funcTypeId?: number;
   position: Position | null;
 }
 
@@ -216,6 +266,12 @@ export interface ProgramDecl {
   /** For BTF-attached programs. */
   readonly attachTo?: string;
   readonly sleepable?: boolean;
+  /** As in `ProgramSpec`. */
+  readonly flags?: number;
+  readonly section?: string;
+  readonly attach?: AttachRequest;
+  readonly attachTypeOptional?: boolean;
+  readonly autoload?: boolean;
 }
 
 /** One compilation: functions, maps and sources. */
@@ -226,6 +282,11 @@ export interface Module {
   readonly maps: MapSpec[];
   /** For line info; `Position.source` indexes it. */
   readonly sources: SourceText[];
+  /** Maps of data whose first values are final: loads from them that are not volatile are constants. */
+  readonly constantMaps?: Set<string>;
+  /** As in `BpfObject`. */
+  readonly variables?: VariableSpec[];
+  readonly externs?: ExternSpec[];
 }
 
 /** True for instructions whose value alone matters: no memory, no side effect, removable when unused. */
@@ -256,6 +317,8 @@ export const PURE_OPS: ReadonlySet<Op> = new Set<Op>([
   "mapref",
   "mapvalue",
   "funcref",
+  "core",
+  "ksym",
   "phi",
 ]);
 
