@@ -3,6 +3,8 @@ import type { SourceText } from "../../base/index.ts";
 import type { Btf } from "../../btf/index.ts";
 import type { KernelTarget, Module, OptimizeLevel } from "../../compiler/index.ts";
 import type { BpfObject } from "../../object/index.ts";
+import type { BccOptions } from "./bcc/options.ts";
+import type { BccUnit } from "./bcc/unit.ts";
 import type { Diagnostics } from "./diagnostics.ts";
 import type { HeaderProvider } from "./preprocessor/headers.ts";
 
@@ -29,6 +31,8 @@ export interface CCompileOptions {
   readonly optimize?: OptimizeLevel;
   /** `LINUX_VERSION_CODE` for programs that ask: the target's when absent. */
   readonly kernelVersion?: readonly [number, number, number];
+  /** What BCC's dialect asks of the machine. */
+  readonly bcc?: BccOptions;
 }
 
 /** What became of a source. */
@@ -39,6 +43,8 @@ export interface CCompilation {
   readonly diagnostics: Diagnostics;
   /** Files that `#include` brought in, in order, without those of the compiler. */
   readonly includes: readonly string[];
+  /** Of programs of BCC's dialect: tables, events and programs as user space needs them. */
+  readonly bcc?: BccUnit;
 }
 
 /** A source before code is generated: for listings of the IR. */
