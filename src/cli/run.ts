@@ -7,7 +7,7 @@ import { programTypeName } from "../inspect/index.ts";
 import { openLinuxKernel } from "../kernel/index.ts";
 import type { Link, LoadOptions } from "../kernel/index.ts";
 import { LinuxLink, LinuxMap } from "../kernel/linux/index.ts";
-import { placeWanted } from "../runtime/attachment/index.ts";
+import { type AttachedProgram, placeWanted } from "../runtime/attachment/index.ts";
 import { type Attachment, Collection } from "../runtime/collection/collection.ts";
 import { FdOutput } from "../runtime/output.ts";
 import { isAlive } from "../runtime/trace.ts";
@@ -178,9 +178,19 @@ function sayAttached(collection: Collection, attached: readonly Attachment[], sa
     ...(tables > 0 ? [`${tables} ${tables === 1 ? "table" : "tables"} of struct_ops`] : []),
   ];
   say(`Attached ${counts.join(" and ")}${places === placed.length ? "" : ` at ${places} places`}`);
+  for (const one of placed) sayRenamed(one, say);
   for (const one of attached) {
     if (!("refused" in one) || one.refused === undefined) continue;
     say(`program ${one.program}: the kernel refused ${one.refused.count} places: ${one.refused.first.message}`);
+  }
+}
+
+/** Handlers of system calls have other names today than the programs that ask for them know. */
+function sayRenamed({ program, request, links }: AttachedProgram, say: (text: string) => void): void {
+  if (request.kind !== "kprobe") return;
+  for (const { spec } of links) {
+    if (spec.kind === "kprobe" && spec.func !== request.func)
+      say(`program ${program}: ${request.func} is called ${spec.func} by this kernel`);
   }
 }
 

@@ -16,6 +16,8 @@ export type AttachSpec =
       readonly offset: number;
       readonly isReturn: boolean;
       readonly cookie?: number;
+      /** Returns: calls that may be under way at once; more are missed. Default: the kernel's. */
+      readonly maxActive?: number;
     }
   /** Many kernel functions at once through `BPF_TRACE_KPROBE_MULTI` (kernel 5.18 with FPROBE), or as sessions when the program is loaded so. */
   | {
@@ -63,6 +65,8 @@ export type AttachSpec =
       readonly pid?: number;
       readonly cpus?: readonly number[];
       readonly cookie?: number;
+      /** Descriptor of the event that leads the group; on one CPU, since groups are. */
+      readonly groupFd?: number;
     }
   /** An iterator with what it walks: elements of a map (its id), or tasks, or cgroups below `cgroup` in an order. */
   | {

@@ -15,6 +15,7 @@ export { LinuxObject } from "./load.ts";
 export { LinuxPerfBufferReader } from "./perfbuffer.ts";
 export type { PerfBufferOptions } from "./perfbuffer.ts";
 export { LinuxProgram } from "./programs.ts";
+export { openRawSocket } from "./raw-socket.ts";
 export { LinuxRingReader } from "./ring.ts";
 export { LinuxUserRing } from "./user-ring.ts";
 export type { TestRunRequest, TestRunResult } from "./bpf-prog.ts";

@@ -77,6 +77,8 @@ export interface PerfEventRequest {
   readonly pid: number;
   /** -1 is every CPU; only together with a pid. */
   readonly cpu: number;
+  /** Descriptor of the event that leads the group. */
+  readonly groupFd?: number;
   /** Shown in errors. */
   readonly what: string;
 }
@@ -106,7 +108,8 @@ function attributesOf(request: PerfEventRequest): Attributes {
 /** Opens an event, disabled. Returns its descriptor, or the negative errno. */
 export function tryPerfEventOpen(request: PerfEventRequest): OwnedFd | number {
   const attributes = attributesOf(request);
-  const result = syscall6("perf_event_open", attributes.address, request.pid, request.cpu, -1, PERF_FLAG_FD_CLOEXEC);
+  const { pid, cpu, groupFd = -1 } = request;
+  const result = syscall6("perf_event_open", attributes.address, pid, cpu, groupFd, PERF_FLAG_FD_CLOEXEC);
   return result < 0 ? result : new OwnedFd(result, `perf event ${request.what}`);
 }
 

@@ -32,6 +32,8 @@ export interface PerfBufferOptions {
   readonly pagesPerCpu?: number;
   /** Records carry the time at which they were written. */
   readonly timestamps?: boolean;
+  /** Records that are written before a reader is woken. Default 1. */
+  readonly wakeupEvents?: number;
 }
 
 /** The ring of one CPU. */
@@ -53,6 +55,7 @@ export class LinuxPerfBufferReader implements RingReader, RecordSource {
   private readonly rings: CpuRing[] = [];
   private readonly mappedBytes: number;
   private readonly timestamps: boolean;
+  private readonly wakeupEvents: number;
   private readonly mask: number;
   private readonly polls = new Set<PollHandle>();
   /** Where a record that wraps is put together; grows to the longest. */
@@ -84,6 +87,7 @@ export class LinuxPerfBufferReader implements RingReader, RecordSource {
     this.mappedBytes = pageSize() + dataBytes;
     this.mask = dataBytes - 1;
     this.timestamps = options.timestamps === true;
+    this.wakeupEvents = options.wakeupEvents ?? 1;
     this.headBytes = HEADER_BYTES + (this.timestamps ? 8 : 0);
     try {
       for (const cpu of machine.onlineCpus) {
@@ -103,7 +107,7 @@ export class LinuxPerfBufferReader implements RingReader, RecordSource {
       sampleType: PerfSample.RAW | (this.timestamps ? PerfSample.TIME : 0),
       monotonicTimes: this.timestamps,
       period: 1,
-      wakeupEvents: 1,
+      wakeupEvents: this.wakeupEvents,
       pid: -1,
       cpu,
       what,

@@ -29,14 +29,16 @@ export function hasProbeFile(file: ProbeFile): boolean {
 
 /**
  * Registers a probe. `place` is what the file's syntax wants: `func+16`, or `/path:0x1234(0x5678)`. Throws with the system's error
- * as its cause: ENOENT is an unknown function, EINVAL a place that cannot be probed.
+ * as its cause: ENOENT is an unknown function, EINVAL a place that cannot be probed. `maxActive` is of returns: 0 is the kernel's own.
  */
-export function registerProbe(file: ProbeFile, place: string, isReturn: boolean): RegisteredProbe {
+export function registerProbe(file: ProbeFile, place: string, isReturn: boolean, maxActive = 0): RegisteredProbe {
   const path = `${tracefs()}/${file}`;
   sweep(file, path);
   const group = `${groupPrefix}${process.pid}`;
   const name = `p${serial++}`;
-  writeFileSync(path, `${isReturn ? "r" : "p"}:${group}/${name} ${place}\n`, { flag: "a" });
+  writeFileSync(path, `${isReturn ? "r" : "p"}${maxActive > 0 ? maxActive : ""}:${group}/${name} ${place}\n`, {
+    flag: "a",
+  });
   const remove = (): void => removeProbe(path, `${group}/${name}`);
   try {
     return { id: Number(readFileSync(`${tracefs()}/events/${group}/${name}/id`, "utf8")), remove };

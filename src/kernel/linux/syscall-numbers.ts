@@ -16,6 +16,7 @@ export interface SyscallNumbers {
   readonly clock_gettime: number;
   readonly pidfd_open: number;
   readonly socket: number;
+  readonly bind: number;
   readonly sendto: number;
   readonly recvfrom: number;
   readonly setsockopt: number;
@@ -40,6 +41,7 @@ const generic: SyscallNumbers = {
   clock_gettime: 113,
   pidfd_open: 434,
   socket: 198,
+  bind: 200,
   sendto: 206,
   recvfrom: 207,
   setsockopt: 208,
@@ -65,6 +67,7 @@ export const syscallNumbers: Readonly<Record<string, SyscallNumbers>> = {
     clock_gettime: 228,
     pidfd_open: 434,
     socket: 41,
+    bind: 49,
     sendto: 44,
     recvfrom: 45,
     setsockopt: 54,

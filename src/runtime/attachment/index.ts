@@ -6,5 +6,5 @@ export type { FunctionPlace } from "./binary-file.ts";
 export { LinuxAttachMachine } from "./machine.ts";
 export type { AttachMachine, TraceableFunction } from "./machine.ts";
 export { placeWanted } from "./places.ts";
-export { resolveAttachRequest } from "./request.ts";
+export { kernelFunctionOf, resolveAttachRequest } from "./request.ts";
 export { hasUsdtSpecs } from "./usdt-specs.ts";

@@ -49,9 +49,27 @@ function cookiesOf(cookie: number | undefined, count: number): { cookies?: numbe
   return cookie === undefined || cookie === 0 ? {} : { cookies: Array.from({ length: count }, () => cookie) };
 }
 
-function kprobe(program: ProgramSpec, request: RequestOf<"kprobe">): AttachSpec[] {
-  if (!isKprobeMulti(program) || request.offset !== 0) return [request];
-  const { func, isReturn, cookie } = request;
+/** Handlers of system calls as kernels before Linux 4.17 called them, or those of another architecture call them. */
+const syscallFunction = /^(?:__(?:x64|arm64|ia32|x32_compat|ia32_compat|s390x|s390|riscv|se)_)?sys_(\w+)$/;
+
+/**
+ * The function that a name means: that of the name where the kernel has one, or else the handler of the system call that it names, as
+ * `sys_clone` is `__x64_sys_clone` today. Anything else stays as it is, for the kernel to refuse.
+ */
+export function kernelFunctionOf(name: string, machine: AttachMachine): string {
+  const syscall = syscallFunction.exec(name)?.[1];
+  const prefixes = machine.arch === undefined ? undefined : syscallPrefixes[machine.arch];
+  if (syscall === undefined || prefixes === undefined) return name;
+  const functions = machine.kernelFunctions();
+  if (functions.has(name)) return name;
+  const prefix = prefixes.find((each) => functions.has(each + syscall));
+  return prefix === undefined ? name : prefix + syscall;
+}
+
+function kprobe(program: ProgramSpec, request: RequestOf<"kprobe">, machine: AttachMachine): AttachSpec[] {
+  const func = kernelFunctionOf(request.func, machine);
+  if (!isKprobeMulti(program) || request.offset !== 0) return [func === request.func ? request : { ...request, func }];
+  const { isReturn, cookie } = request;
   return [{ kind: "kprobe-multi", funcs: [func], isReturn, ...cookiesOf(cookie, 1) }];
 }
 
@@ -65,7 +83,7 @@ function kprobePattern(
   const multi = isKprobeMulti(program);
   if (!/[*?]/.test(pattern)) {
     const place = { func: pattern, offset: 0, isReturn, ...(cookie === undefined ? {} : { cookie }) };
-    return kprobe(program, { kind: "kprobe", ...place });
+    return kprobe(program, { kind: "kprobe", ...place }, machine);
   }
   if (machine.kprobesMissing !== undefined) throw new UnsupportedError(what, machine.kprobesMissing);
   const all = machine.traceableFunctions() ?? Array.from(machine.kernelFunctions(), (name) => ({ name }));
@@ -106,7 +124,7 @@ function ksyscall(program: ProgramSpec, request: RequestOf<"ksyscall">, machine:
   const prefix = prefixes.find((each) => functions.has(each + syscall));
   if (prefix !== undefined) {
     const place = { func: prefix + syscall, offset: 0, isReturn, ...(cookie === undefined ? {} : { cookie }) };
-    return kprobe(program, { kind: "kprobe", ...place });
+    return kprobe(program, { kind: "kprobe", ...place }, machine);
   }
   const own = prefixes.find((each) => functions.has(`${each}read`));
   const calls =

@@ -9,6 +9,8 @@ export interface KernelSymbol {
   readonly name: string;
   /** Bytes from the symbol's start. */
   readonly offset: number;
+  /** Name of the module that it belongs to; undefined for the kernel itself. */
+  readonly module: string | undefined;
 }
 
 const decoder = new TextDecoder("latin1");
@@ -89,7 +91,7 @@ export class Kallsyms {
       else high = middle;
     }
     if (low === 0) return undefined;
-    return { name: this.nameAt(low - 1), offset: wanted - this.addresses[low - 1]! };
+    return { ...this.symbolAt(low - 1), offset: wanted - this.addresses[low - 1]! };
   }
 
   /** Address of a symbol by name; undefined when there is none. Data symbols too, where the kernel lists them. */
@@ -110,10 +112,19 @@ export class Kallsyms {
   }
 
   private nameAt(index: number): string {
+    return this.symbolAt(index).name;
+  }
+
+  private symbolAt(index: number): { readonly name: string; readonly module: string | undefined } {
     const start = this.names[index]!;
     let end = start;
     while (end < this.bytes.length && this.bytes[end]! > 32) end++;
-    return decoder.decode(this.bytes.subarray(start, end));
+    const name = decoder.decode(this.bytes.subarray(start, end));
+    // Of modules: a tab and the module in brackets.
+    if (this.bytes[end] !== 9) return { name, module: undefined };
+    const line = this.bytes.indexOf(10, end);
+    const module = decoder.decode(this.bytes.subarray(end + 1, line === -1 ? this.bytes.length : line)).trim();
+    return { name, module: module.replace(/^\[|\]$/g, "") };
   }
 
   private sort(): void {

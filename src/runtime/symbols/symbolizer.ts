@@ -6,6 +6,16 @@ import { PerfMap } from "./perf-map.ts";
 import { findMapping, mappedFilePath, readMaps, readProcessMemory } from "./process.ts";
 import type { Mapping } from "./process.ts";
 
+/** What an address is, in parts. */
+export interface ResolvedSymbol {
+  /** Undefined when no symbol is there: then `offset` is into the module, or the address itself. */
+  readonly name: string | undefined;
+  /** Bytes from the symbol's start. */
+  readonly offset: bigint;
+  /** Path of the file as the process sees it, or the kernel's module (`kernel` for itself); undefined when not even that is known. */
+  readonly module: string | undefined;
+}
+
 /** How a name is shown; the place where C++ and Rust names would be demangled. */
 export type NameStyle = (name: string) => string;
 
@@ -55,6 +65,26 @@ export class Symbolizer {
     return name;
   }
 
+  /** A kernel address in parts. */
+  resolveKernel(address: bigint): ResolvedSymbol {
+    if (this.kernel === undefined) this.kernel = Kallsyms.read();
+    const symbol = this.kernel?.lookup(address);
+    if (symbol === undefined) return { name: undefined, offset: address, module: undefined };
+    return { name: symbol.name, offset: BigInt(symbol.offset), module: symbol.module ?? "kernel" };
+  }
+
+  /** An address of a process in parts. */
+  resolveProcess(address: bigint, pid: number): ResolvedSymbol {
+    const process = this.process(pid);
+    const mapping = this.mappingOf(process, pid, address);
+    if (mapping === undefined) return { name: undefined, offset: address, module: undefined };
+    const symbol = this.lookup(process, pid, mapping, address);
+    const module = mapping.path === "" ? undefined : mapping.path;
+    if (symbol !== undefined) return { name: this.style(symbol.name), offset: BigInt(symbol.offset), module };
+    if (module === undefined) return { name: undefined, offset: address, module };
+    return { name: undefined, offset: address - mapping.start + BigInt(mapping.fileOffset), module };
+  }
+
   /** Address of a kernel symbol; undefined when there is none or the kernel hides it. */
   findKernelSymbol(name: string): bigint | undefined {
     if (this.kernel === undefined) this.kernel = Kallsyms.read();
@@ -98,19 +128,23 @@ export class Symbolizer {
   }
 
   private resolveUser(process: Process, address: bigint, pid: number, withOffset: boolean, perf: boolean): string {
-    let mapping = findMapping(process.mappings, address);
-    if (!mapping && performance.now() - process.readAtMs > REFRESH_MS) {
-      const mappings = readMaps(pid);
-      if (mappings && mappings.length > 0) process.mappings = mappings;
-      else process.isGone = true;
-      process.readAtMs = performance.now();
-      mapping = findMapping(process.mappings, address);
-    }
+    const mapping = this.mappingOf(process, pid, address);
     if (!mapping && process.isGone) return this.resolveGone(address, withOffset, perf);
     const symbol = mapping && this.lookup(process, pid, mapping, address);
     if (!symbol) return hex(address) + (perf ? " ([unknown])" : "");
     const module = perf ? ` (${mapping!.path || "[anon]"})` : "";
     return this.style(symbol.name) + (withOffset ? `+${symbol.offset}` : "") + module;
+  }
+
+  /** What an address is mapped from; mappings are read again when none has it. */
+  private mappingOf(process: Process, pid: number, address: bigint): Mapping | undefined {
+    const mapping = findMapping(process.mappings, address);
+    if (mapping || performance.now() - process.readAtMs <= REFRESH_MS) return mapping;
+    const mappings = readMaps(pid);
+    if (mappings && mappings.length > 0) process.mappings = mappings;
+    else process.isGone = true;
+    process.readAtMs = performance.now();
+    return findMapping(process.mappings, address);
   }
 
   /** Of a process that ended before anybody looked: programs at fixed addresses are where their files say. */

@@ -85,6 +85,7 @@ export function attachPerfEvent(program: LinuxProgram, spec: SpecOf<"perf-event"
         config,
         ...(spec.period === undefined ? {} : { period: spec.period }),
         ...(spec.frequencyHz === undefined ? {} : { frequencyHz: spec.frequencyHz }),
+        ...(spec.groupFd === undefined ? {} : { groupFd: spec.groupFd }),
         pid: pid ?? -1,
         cpu,
         what,

@@ -19,7 +19,9 @@ import { anywhere, runAtEvent } from "./perf.ts";
 export function attachKprobe(program: LinuxProgram, spec: SpecOf<"kprobe">, hint: AlternativeHint): LinuxLink {
   const what = `${spec.isReturn ? "kretprobe" : "kprobe"} ${spec.func}${spec.offset > 0 ? `+${spec.offset}` : ""}`;
   const source = eventSource("kprobe", ["retprobe"]);
-  if (source !== undefined) {
+  // Only the text file of tracefs takes a number of calls.
+  const limited = spec.isReturn && (spec.maxActive ?? 0) > 0 && hasProbeFile("kprobe_events");
+  if (source !== undefined && !limited) {
     const event = tryPerfEventOpen({
       type: source.type,
       config: spec.isReturn ? 2 ** (source.configBits.get("retprobe") ?? 0) : 0,
@@ -58,7 +60,7 @@ function attachRegistered(
   place: string,
   what: string,
 ): LinuxLink {
-  const probe = registerProbe(file, place, spec.isReturn);
+  const probe = registerProbe(file, place, spec.isReturn, spec.kind === "kprobe" ? spec.maxActive : undefined);
   try {
     const target = spec.kind === "uprobe" && spec.pid !== undefined ? { pid: spec.pid, cpu: -1 } : anywhere;
     const event = perfEventOpen({ type: PerfType.TRACEPOINT, config: probe.id, period: 1, what, ...target });
