@@ -69,7 +69,9 @@ export class Diagnostics {
   /** Adds a warning, unless it is about a header of the system. */
   warning(location: number, message: string, options: MessageOptions = {}): void {
     if (options.group !== undefined && this.ignored.has(options.group)) return;
-    if (this.sources.fileAt(this.sources.origin(location)).system) return;
+    // Neither about a header itself nor about what its macros wrote.
+    const { sources } = this;
+    if (sources.fileAt(sources.origin(location)).system || sources.fileAt(sources.spelling(location)).system) return;
     this.add("warning", location, message, options);
   }
 

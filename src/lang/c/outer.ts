@@ -158,6 +158,10 @@ export class KernelDeclarations implements OuterDeclarations {
     return this.types?.enumeration(tag);
   }
 
+  recordAccesses(): void {
+    this.types?.recordAccesses();
+  }
+
   nearest(name: string): readonly string[] {
     if (this.types === undefined) return nearestNames(name, [...integers.keys()]);
     const { btf } = this.types;

@@ -24,6 +24,7 @@ import {
 } from "../types/types.ts";
 import { type ParserContext, errorAt } from "./context.ts";
 import { assignable, markAddressTaken, rvalue, unqualified } from "./conversions.ts";
+import { type ReadChain, parseReadChain, readChains } from "./read-chains.ts";
 
 /** Letters of signatures. */
 const letters: Readonly<Record<string, CType>> = {
@@ -125,6 +126,9 @@ const specials: Readonly<Record<string, Special>> = {
   __builtin_add_overflow: (p, word) => p.overflow(word),
   __builtin_sub_overflow: (p, word) => p.overflow(word),
   __builtin_mul_overflow: (p, word) => p.overflow(word),
+  ...Object.fromEntries(
+    [...readChains].map(([name, chain]) => [name, (p: BuiltinCalls, word: Token) => p.readChain(word, chain)]),
+  ),
 };
 
 /** True for the name of a builtin. */
@@ -344,6 +348,10 @@ export class BuiltinCalls {
     const value = constantInteger(kind);
     if (value === undefined) diagnostics.error(kind.location, `the second argument of ${word.text} is a constant`);
     return this.made(word, type, [subject, this.integer(word, value ?? 0n)]);
+  }
+
+  readChain(word: Token, chain: ReadChain): Expr {
+    return parseReadChain(this.context, word, chain);
   }
 
   overflow(word: Token): Expr {

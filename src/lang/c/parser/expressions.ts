@@ -284,6 +284,11 @@ export class ExpressionParser {
     return { kind: "index", array: pointer, index: at, type: to.to, location };
   }
 
+  /** What comes next, a member's name with what may follow it, of what a pointer points to. */
+  memberOf(pointer: Expr): Expr {
+    return this.postfix(this.member(pointer, true, this.context.tokens.next()));
+  }
+
   private member(base: Expr, arrow: boolean, name: Token): Expr {
     const { context } = this;
     let record = base;

@@ -17,6 +17,8 @@ export interface OuterDeclarations {
   enumeration(tag: string): EnumType | undefined;
   /** Names that come close to one that does not exist. */
   nearest(name: string): readonly string[];
+  /** Accesses to the kernel's records are recorded for CO-RE from now on, as the records of `vmlinux.h` ask for. */
+  recordAccesses?(): void;
 }
 
 interface Scope {
@@ -97,6 +99,11 @@ export class Scopes {
   /** Names in sight. */
   *names(): Generator<string> {
     for (const scope of this.scopes) for (const name of scope.ordinary.keys()) yield name.text;
+  }
+
+  /** The program wants the kernel's types as `vmlinux.h` has them. */
+  recordKernelAccesses(): void {
+    this.outer?.recordAccesses?.();
   }
 
   nearestOutside(name: string): readonly string[] {

@@ -43,8 +43,8 @@ export class TagParser {
         errorAt(context, tokens.peek(), `${keyword} needs a tag or members`);
         return new RecordType(union, undefined);
       }
-      // `struct tag;` alone declares a type of this scope.
-      const own = tokens.at(";") ? scopes.ownTag(tag.name!) : scopes.findTag(tag.name!, keyword);
+      // `struct tag;` alone declares a type of this block.
+      const own = tokens.at(";") && !scopes.atFile ? scopes.ownTag(tag.name!) : scopes.findTag(tag.name!, keyword);
       if (own !== undefined) return this.ofKind(own, union, tag);
       const declared = new RecordType(union, tag.text);
       scopes.declareTag(tag.name!, declared);

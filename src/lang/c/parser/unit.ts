@@ -113,6 +113,7 @@ export class UnitParser {
       const words = /diagnostic\s+(\w+)(?:\s+"-W([^"]*)")?/.exec(text);
       if (words !== null) context.diagnostics.pragma(words[1]!, words[2]);
     } else if (/^clang\s+attribute\s+pop\b/.test(text)) context.pushedAttributes.pop();
+    else if (/^skep\s+kernel_types\b/.test(text)) context.scopes.recordKernelAccesses();
     else this.pragmas.push({ text, location: token.location });
   }
 
@@ -312,6 +313,7 @@ export class UnitParser {
         initializer: undefined,
         addressTaken: false,
         used: false,
+        ...(storage === "static" && !atFile ? { within: context.currentFunction?.name ?? "" } : {}),
       };
       scopes.declare(name.name!, variable);
       // Of a block's static and extern variables the file holds the memory.

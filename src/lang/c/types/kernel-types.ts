@@ -32,11 +32,19 @@ export class KernelTypes {
   private readonly types = new Map<number, CType>();
   private readonly reading = new Set<number>();
   /** Whether accesses to members are recorded for CO-RE. */
-  private readonly preserveAccessIndex: boolean;
+  private preserveAccessIndex: boolean;
 
   constructor(btf: Btf, options: { readonly preserveAccessIndex?: boolean } = {}) {
     this.btf = btf;
     this.preserveAccessIndex = options.preserveAccessIndex === true;
+  }
+
+  /** Accesses to members are recorded for CO-RE, also to those of types that were read before. */
+  recordAccesses(): void {
+    if (this.preserveAccessIndex) return;
+    this.preserveAccessIndex = true;
+    for (const type of this.types.values())
+      if (type.kind === "record" || type.kind === "enum") type.preserveAccessIndex = true;
   }
 
   /** `struct TAG` or `union TAG`; the one with members when there are several. */
