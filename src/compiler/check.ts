@@ -61,7 +61,7 @@ function checkWith(func: Func, names: ModuleNames): void {
     } else if (value.kind === "inst") {
       const def = defined.get(value);
       if (!def) return fail(block, `${what()} uses a detached instruction: ${printInst(value)}`);
-      if (value.type === "void") fail(block, `${what()} uses a void value`);
+      if (value.type === "void" && value.op !== "asm") fail(block, `${what()} uses a void value`);
       if (!reachable.has(block)) return;
       const ok = def.block === block ? def.at < at : doms.dominates(def.block, block);
       if (!ok) fail(block, `${what()} is not dominated by ${printInst(value)}`);
@@ -104,6 +104,23 @@ function checkWith(func: Func, names: ModuleNames): void {
       if (t.value) checkUse(t.value, block, Infinity, () => "return");
     }
   }
+}
+
+function asmError(inst: Inst): string | null {
+  const code = inst.asm;
+  if (!code) return "no template";
+  if (code.inputs.length !== inst.args.length) return `${inst.args.length} operands, wants ${code.inputs.length}`;
+  for (const { type, tied } of code.outputs) {
+    if (type === "void" || type === "i1") return `output of type ${type}`;
+    if (tied === undefined) continue;
+    const input = inst.args[tied];
+    if (!input || code.inputs[tied] !== "register") return `output tied to ${tied}, which is no register`;
+    if (input.type !== type) return `output ${type} tied to ${input.type}`;
+  }
+  for (const [i, kind] of code.inputs.entries()) {
+    if (kind === "memory" && inst.args[i]!.type !== "ptr") return `memory at ${inst.args[i]!.type}`;
+  }
+  return inst.type === "void" ? null : `result ${inst.type}`;
 }
 
 function typeError(inst: Inst, names: ModuleNames): string | null {
@@ -176,7 +193,7 @@ function typeError(inst: Inst, names: ModuleNames): string | null {
     case "call": {
       const callee = names.funcs.get(inst.callee ?? "");
       if (!callee) return `no function ${inst.callee}`;
-      if (callee.role !== "static") return `calls ${callee.name}, which is ${callee.role}`;
+      if (callee.role !== "static" && callee.role !== "global") return `calls ${callee.name}, which is ${callee.role}`;
       if (callee.result !== inst.type) return `result ${inst.type}, ${callee.name} returns ${callee.result}`;
       return (
         count(callee.params.length) ??
@@ -185,6 +202,26 @@ function typeError(inst: Inst, names: ModuleNames): string | null {
     }
     case "phi":
       return types.every((t) => t === inst.type) ? null : `types ${types.join(", ")} -> ${inst.type}`;
+    case "core":
+      return !inst.core ? "no CO-RE access" : (count(0) ?? (inst.type === "i64" ? null : `result ${inst.type}`));
+    case "ksym":
+      return !inst.symbol ? "no symbol" : (count(0) ?? (inst.type === "ptr" ? null : `result ${inst.type}`));
+    case "ldabs":
+      return (
+        count(2) ??
+        (a === "ptr" && b === "i64" && inst.type === "i64" && [8, 16, 32].includes(inst.bits!)
+          ? null
+          : `types ${a}, ${b} -> ${inst.type}, bits ${inst.bits}`)
+      );
+    case "asm":
+      return asmError(inst);
+    case "asmresult": {
+      const [asm] = inst.args;
+      if (asm?.kind !== "inst" || asm.op !== "asm") return "takes no result of assembly";
+      const output = asm.asm!.outputs[inst.offset ?? 0];
+      if (!output) return `no output ${inst.offset}`;
+      return count(1) ?? (output.type === inst.type ? null : `output ${output.type} -> ${inst.type}`);
+    }
     case "opaque":
       return count(1) ?? (a === inst.type ? null : `types ${a} -> ${inst.type}`);
     default:

@@ -2,9 +2,10 @@
 import { SkepError } from "../base/index.ts";
 import { BtfBuilder, btfIdentifier, BtfFuncLinkage, encodeFuncInfo, encodeLineInfo } from "../btf/index.ts";
 import type { FuncInfo, LineInfo } from "../btf/index.ts";
-import type { BpfObject, ProgramSpec, Relocation } from "../object/index.ts";
+import type { BpfObject, CoreRelocation, ProgramSpec, Relocation } from "../object/index.ts";
 import { checkModule } from "./check.ts";
 import { cloneModule } from "./clone.ts";
+import { namesCalled } from "./codegen/inline-assembly.ts";
 import { generateFunction } from "./codegen/generate.ts";
 import type { GeneratedFunction } from "./codegen/generate.ts";
 import { STACK_LIMIT } from "./codegen/frame.ts";
@@ -52,7 +53,7 @@ export interface CompiledFunction {
 export function compileModule(module: Module, options: CompileOptions = {}): BpfObject {
   const target = options.target ?? DEFAULT_TARGET;
   checkModule(module);
-  const work = prepareModule(module, options);
+  const work = inPlace(module, () => prepareModule(module, options));
   const scratch = new ScratchMap(work);
   const generated = inPlace(work, () => generateAll(work, target, scratch, options.scratch === true));
   scratch.finish();
@@ -60,7 +61,14 @@ export function compileModule(module: Module, options: CompileOptions = {}): Bpf
   const btf = options.btf ?? new BtfBuilder();
   const linker = new Linker(work, generated, btf);
   const programs = work.funcs.filter((f) => f.role === "entry").map((f) => linker.link(f));
-  return { license: work.license, programs, maps: work.maps, btf: btf.finish() };
+  return {
+    license: work.license,
+    programs,
+    maps: work.maps,
+    btf: btf.finish(),
+    ...(work.variables ? { variables: work.variables } : {}),
+    ...(work.externs ? { externs: work.externs } : {}),
+  };
 }
 
 /** Names the place of what exceeds a limit. */
@@ -90,7 +98,10 @@ export function prepareModule(module: Module, options: CompileOptions = {}): Mod
 function references(func: Func): string[] {
   const out: string[] = [];
   for (const b of func.blocks) {
-    for (const i of b.insts) if ((i.op === "call" || i.op === "funcref") && i.callee !== undefined) out.push(i.callee);
+    for (const i of b.insts) {
+      if ((i.op === "call" || i.op === "funcref") && i.callee !== undefined) out.push(i.callee);
+      else if (i.asm) out.push(...namesCalled(i.asm.template));
+    }
   }
   return out;
 }
@@ -223,18 +234,23 @@ class Linker {
     const code = new Uint8Array(total * 8);
     const view = new DataView(code.buffer);
     const relocations: Relocation[] = [];
+    const cores: CoreRelocation[] = [];
     const funcInfo: FuncInfo[] = [];
     const lineInfo: LineInfo[] = [];
     for (const func of functions) {
       const made = this.generated.get(func.name)!;
       const base = start.get(func.name)!;
       code.set(made.code, base * 8);
+      for (const { insnIndex, core } of made.cores) {
+        cores.push({ insnIndex: base + insnIndex, typeId: core.typeId, access: core.access, kind: core.kind });
+      }
       for (const { insnIndex, symbol } of made.symbols) {
         const at = base + insnIndex;
         if (symbol.kind === "map") relocations.push({ kind: "map", insnIndex: at, map: symbol.map });
         else if (symbol.kind === "map-value") {
           relocations.push({ kind: "map-value", insnIndex: at, map: symbol.map, offset: symbol.offset });
-        } else if (symbol.kind === "kfunc") relocations.push({ kind: "kfunc", insnIndex: at, name: symbol.name });
+        } else if (symbol.kind === "ksym") relocations.push({ kind: "ksym", insnIndex: at, name: symbol.name });
+        else if (symbol.kind === "kfunc") relocations.push({ kind: "kfunc", insnIndex: at, name: symbol.name });
         else view.setInt32(at * 8 + 4, start.get(symbol.func)! - at - 1, true);
       }
       funcInfo.push({ insnIndex: base, typeId: this.functionType(func) });
@@ -249,8 +265,14 @@ class Linker {
       relocations,
       funcInfo: encodeFuncInfo(funcInfo),
       lineInfo: encodeLineInfo(this.btf, lineInfo),
+      ...(cores.length > 0 ? { coreRelocations: cores } : {}),
       ...(program.attachTo === undefined ? {} : { attachTo: program.attachTo }),
       ...(program.sleepable === undefined ? {} : { sleepable: program.sleepable }),
+      ...(program.flags === undefined ? {} : { flags: program.flags }),
+      ...(program.section === undefined ? {} : { section: program.section }),
+      ...(program.attach === undefined ? {} : { attach: program.attach }),
+      ...(program.attachTypeOptional === undefined ? {} : { attachTypeOptional: program.attachTypeOptional }),
+      ...(program.autoload === undefined ? {} : { autoload: program.autoload }),
     };
   }
 
@@ -279,9 +301,10 @@ class Linker {
   }
 
   private functionType(func: Func): number {
+    if (func.funcTypeId !== undefined) return func.funcTypeId;
     const proto = func.protoTypeId ?? this.prototype(func);
-    // Only a static function may be called with pointers of any kind, or be a callback.
-    const linkage = func.role === "entry" ? BtfFuncLinkage.GLOBAL : BtfFuncLinkage.STATIC;
+    // Only a static function may be called with pointers of any kind, or be a callback; global ones are checked by their types alone.
+    const linkage = func.role === "entry" || func.role === "global" ? BtfFuncLinkage.GLOBAL : BtfFuncLinkage.STATIC;
     return this.btf.func(btfIdentifier(func.name), proto, linkage);
   }
 

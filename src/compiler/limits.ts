@@ -7,8 +7,8 @@ export class LimitError extends SkepError {
   readonly position: Position | null;
   readonly what: string;
   /** `what`: what is too large, and what to do. */
-  constructor(position: Position | null, what: string, code: "limit" | "stack" = "limit") {
-    super(code, what, { exitStatus: 1 });
+  constructor(position: Position | null, what: string, code: "limit" | "stack" | "asm" = "limit", cause?: unknown) {
+    super(code, what, { exitStatus: 1, ...(cause === undefined ? {} : { cause }) });
     this.position = position;
     this.what = what;
   }

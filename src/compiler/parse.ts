@@ -27,7 +27,21 @@ import { lineColumnAt, ScriptError } from "../base/index.ts";
 import { helperByName } from "../isa/index.ts";
 import { constant, createModule } from "./builder.ts";
 import { ATOMIC_OPS, isBinary } from "./ops.ts";
-import type { AtomicOp, Block, Func, Inst, IrType, Module, Op, Position, Predicate, Terminator, Value } from "./ir.ts";
+import type { AttachRequest } from "../object/index.ts";
+import type {
+  AsmCode,
+  AtomicOp,
+  Block,
+  Func,
+  Inst,
+  IrType,
+  Module,
+  Op,
+  Position,
+  Predicate,
+  Terminator,
+  Value,
+} from "./ir.ts";
 
 const TOKEN =
   /[ \t]+|(?:;|\/\/)[^\n]*|(\n)|("(?:[^"\\\n]|\\.)*")|(-?\d+)|(->)|([A-Za-z_.$][\w.$]*)|([%@![\](){},:+\-#=])/y;
@@ -116,6 +130,13 @@ class Parser {
     if (t.kind !== "number") this.fail(t.at, `expected a number, found ${JSON.stringify(t.text)}`);
     return sign * Number(t.text);
   }
+  private bigint(label: string): bigint {
+    this.want(label);
+    const negative = this.accept("-");
+    const t = this.take();
+    if (t.kind !== "number") this.fail(t.at, `expected a number, found ${JSON.stringify(t.text)}`);
+    return negative ? -BigInt(t.text) : BigInt(t.text);
+  }
   private string(): string {
     const t = this.take();
     if (t.kind !== "string") this.fail(t.at, `expected a string, found ${JSON.stringify(t.text)}`);
@@ -154,11 +175,11 @@ class Parser {
         module.sources.push({ name: this.string(), text: this.string() });
         this.endLine();
       } else if (this.accept("map")) this.map(module);
-      else if (this.is("entry") || this.is("static") || this.is("callback")) this.function(module);
+      else if (this.is("entry") || this.is("static") || this.is("global") || this.is("callback")) this.function(module);
       else
         this.fail(
           this.next.at,
-          `expected source, map, entry, static or callback, found ${JSON.stringify(this.next.text)}`,
+          `expected source, map, entry, static, global or callback, found ${JSON.stringify(this.next.text)}`,
         );
     }
     return module;
@@ -184,6 +205,8 @@ class Parser {
       initial = { initialValue: Uint8Array.from(this.string().match(/../g) ?? [], (b) => Number.parseInt(b, 16)) };
     }
     module.maps.push({ ...spec, ...types, ...initial, ...(this.accept("frozen") ? { frozen: true } : {}) });
+    if (this.accept("constant"))
+      (module as { constantMaps?: Set<string> }).constantMaps = new Set([...(module.constantMaps ?? []), name]);
     this.endLine();
   }
 
@@ -213,9 +236,15 @@ class Parser {
       program = { type, expectedAttachType: this.number() };
       if (this.accept("to")) program = { ...program, attachTo: this.string() };
       if (this.accept("sleepable")) program = { ...program, sleepable: true };
+      if (this.accept("flags")) program = { ...program, flags: this.number() };
+      if (this.accept("section")) program = { ...program, section: this.string() };
+      if (this.accept("at")) program = { ...program, attach: JSON.parse(this.string()) as AttachRequest };
+      if (this.accept("optional")) program = { ...program, attachTypeOptional: true };
+      if (this.accept("manual")) program = { ...program, autoload: false };
     }
     const inline = this.accept("inline") ? (this.word() as "always" | "never") : undefined;
     const proto = this.accept("proto") ? this.number() : undefined;
+    const typeId = this.accept("functype") ? this.number() : undefined;
     const position = this.position();
     this.func = {
       name,
@@ -229,6 +258,7 @@ class Parser {
       ...(program ? { program } : {}),
       ...(inline ? { inline } : {}),
       ...(proto === undefined ? {} : { protoTypeId: proto }),
+      ...(typeId === undefined ? {} : { funcTypeId: typeId }),
     };
     this.want("{");
     this.endLine();
@@ -274,7 +304,8 @@ class Parser {
     }
     let id = taken.size > 0 ? Math.max(...taken) + 1 : 0;
     for (const inst of words) (inst as { id: number }).id = id++;
-    for (const b of this.func.blocks) for (const i of b.insts) if (i.type === "void") (i as { id: number }).id = id++;
+    for (const b of this.func.blocks)
+      for (const i of b.insts) if (i.type === "void" && i.op !== "asm") (i as { id: number }).id = id++;
     this.func.nextInst = id;
   }
 
@@ -338,7 +369,7 @@ class Parser {
     const inst: Inst = { kind: "inst", id: -1, op: "add", type: "void", args: [], block, position: null };
     this.instruction(inst);
     inst.position = this.position();
-    if ((inst.type === "void") !== (name === null)) {
+    if ((inst.type === "void" && inst.op !== "asm") !== (name === null)) {
       this.fail(start.at, name === null ? "the result needs a name: %name = ..." : "there is no result to name");
     }
     if (name !== null) this.values.set(name, inst);
@@ -437,6 +468,34 @@ class Parser {
       case "ptrtoint":
         inst.type = "i64";
         arg("ptr");
+        if (this.accept("raw")) inst.raw = true;
+        return;
+      case "core":
+        inst.type = "i64";
+        inst.core = {
+          kind: this.number(),
+          typeId: labelled("type"),
+          access: this.string(),
+          value: this.bigint("value"),
+        };
+        return;
+      case "ksym":
+        inst.type = "ptr";
+        this.want("@");
+        inst.symbol = this.word();
+        return;
+      case "ldabs":
+        inst.type = "i64";
+        arg("ptr");
+        arg("i64");
+        bits();
+        return;
+      case "asm":
+        return this.asm(inst);
+      case "asmresult":
+        inst.type = this.type();
+        arg("void");
+        inst.offset = this.number();
         return;
       case "inttoptr":
         inst.type = "ptr";
@@ -544,6 +603,33 @@ class Parser {
         this.fail(head.at, `line ${line}: unknown operation ${JSON.stringify(head.text)}`);
       }
     }
+  }
+
+  private asm(inst: Inst): void {
+    const template = this.string();
+    const list = (label: string, item: () => void): void => {
+      this.want(label);
+      this.want("(");
+      for (let first = true; !this.accept(")"); first = false) {
+        if (!first) this.want(",");
+        item();
+      }
+    };
+    const outputs: { type: IrType; tied?: number; early?: boolean }[] = [];
+    list("out", () => {
+      const type = this.type();
+      const tied = this.accept("tied") ? { tied: this.number() } : {};
+      outputs.push({ type, ...tied, ...(this.accept("early") ? { early: true } : {}) });
+    });
+    const inputs: AsmCode["inputs"][number][] = [];
+    list("in", () => {
+      inputs.push(this.word() as AsmCode["inputs"][number]);
+      inst.args.push(this.operand(inst, inst.args.length, "i64"));
+    });
+    const clobbers: number[] = [];
+    list("clobber", () => clobbers.push(this.number()));
+    const memory = this.accept("memory");
+    inst.asm = { template, outputs, inputs, clobbers, memory, volatile: this.accept("volatile") };
   }
 
   private marks(inst: Inst): void {

@@ -16,12 +16,12 @@ export function irName(name: string): string {
 export function printModule(module: Module, options: { positions?: boolean } = {}): string {
   const out = [`module ${irName(module.name)} license ${JSON.stringify(module.license)}`];
   for (const source of module.sources) out.push(`source ${JSON.stringify(source.name)} ${JSON.stringify(source.text)}`);
-  for (const map of module.maps) out.push(printMap(map));
+  for (const map of module.maps) out.push(printMap(map, module.constantMaps?.has(map.name) === true));
   for (const func of module.funcs) out.push("", printFunction(func, options));
   return `${out.join("\n")}\n`;
 }
 
-function printMap(map: MapSpec): string {
+function printMap(map: MapSpec, constant: boolean): string {
   const parts = [
     `map ${irName(map.name)} type ${map.type} key ${map.keySize} value ${map.valueSize} entries ${map.maxEntries} flags ${map.flags}`,
   ];
@@ -32,6 +32,7 @@ function printMap(map: MapSpec): string {
     parts.push(`initial "${Array.from(map.initialValue, (b) => b.toString(16).padStart(2, "0")).join("")}"`);
   }
   if (map.frozen) parts.push("frozen");
+  if (constant) parts.push("constant");
   return parts.join(" ");
 }
 
@@ -54,9 +55,15 @@ export function printFunction(func: Func, options: { positions?: boolean } = {})
     head.push(`type ${func.program.type} attach ${func.program.expectedAttachType}`);
     if (func.program.attachTo !== undefined) head.push(`to ${JSON.stringify(func.program.attachTo)}`);
     if (func.program.sleepable) head.push("sleepable");
+    if (func.program.flags) head.push(`flags ${func.program.flags}`);
+    if (func.program.section !== undefined) head.push(`section ${JSON.stringify(func.program.section)}`);
+    if (func.program.attach) head.push(`at ${JSON.stringify(JSON.stringify(func.program.attach))}`);
+    if (func.program.attachTypeOptional) head.push("optional");
+    if (func.program.autoload === false) head.push("manual");
   }
   if (func.inline) head.push(`inline ${func.inline}`);
   if (func.protoTypeId !== undefined) head.push(`proto ${func.protoTypeId}`);
+  if (func.funcTypeId !== undefined) head.push(`functype ${func.funcTypeId}`);
   const at = (p: Position | null | undefined): string =>
     withPositions && p ? ` !${p.source}:${p.line}:${p.column}` : "";
   const out = [`${head.join(" ")}${at(func.position)} {`];
@@ -106,8 +113,19 @@ function address(value: Value, offset = 0): string {
 
 /** One instruction as text, without its position. */
 export function printInst(inst: Inst, block: (b: Block) => string = (b) => irName(b.name)): string {
-  const result = inst.type === "void" ? "" : `%${inst.id} = `;
+  const result = inst.type === "void" && inst.op !== "asm" ? "" : `%${inst.id} = `;
   return result + body(inst, block);
+}
+
+function printAsm(inst: Inst): string {
+  const code = inst.asm!;
+  const outputs = code.outputs.map(
+    (o) => o.type + (o.tied === undefined ? "" : ` tied ${o.tied}`) + (o.early ? " early" : ""),
+  );
+  const inputs = inst.args.map((v, i) => `${code.inputs[i]} ${operand(v, "i64")}`);
+  const marks = (code.memory ? " memory" : "") + (code.volatile ? " volatile" : "");
+  const lists = `out(${outputs.join(", ")}) in(${inputs.join(", ")}) clobber(${code.clobbers.join(", ")})`;
+  return `asm ${JSON.stringify(code.template)} ${lists}${marks}`;
 }
 
 function body(inst: Inst, block: (b: Block) => string): string {
@@ -144,8 +162,9 @@ function body(inst: Inst, block: (b: Block) => string): string {
     case "trunc":
       return `trunc ${operand(a, "i64")}`;
     case "ptrdiff":
+      return `ptrdiff ${list("ptr")}`;
     case "ptrtoint":
-      return `${inst.op} ${list("ptr")}`;
+      return `ptrtoint ${list("ptr")}${inst.raw ? " raw" : ""}`;
     case "inttoptr":
       return `inttoptr ${operand(a, "i64")}`;
     case "opaque":
@@ -156,6 +175,18 @@ function body(inst: Inst, block: (b: Block) => string): string {
       return `mapvalue @${irName(inst.map!)}${inst.offset ? ` + ${inst.offset}` : ""}`;
     case "funcref":
       return `funcref @${irName(inst.callee!)}`;
+    case "core": {
+      const { kind, typeId, access, value } = inst.core!;
+      return `core ${kind} type ${typeId} ${JSON.stringify(access)} value ${value}`;
+    }
+    case "ksym":
+      return `ksym @${irName(inst.symbol!)}`;
+    case "ldabs":
+      return `ldabs ${operand(a, "ptr")}, ${operand(b, "i64")} bits ${inst.bits}`;
+    case "asm":
+      return printAsm(inst);
+    case "asmresult":
+      return `asmresult ${inst.type} ${operand(a, "void")} ${inst.offset ?? 0}`;
     case "helper": {
       const known = helperById(inst.helper!);
       const callee = known ? known.name.replace(/^bpf_/, "") : `#${inst.helper}`;

@@ -6,7 +6,7 @@
 import { SkepError } from "../../base/index.ts";
 import { liveness } from "./liveness.ts";
 import { Bpf, defsOf, FP, isMove, termUses, usesOf } from "./machine.ts";
-import type { FrameObject, MFunc, MInst, Reg } from "./machine.ts";
+import type { AsmInst, FrameObject, MFunc, MInst, Reg } from "./machine.ts";
 
 /** Number of colours. */
 const K = 10;
@@ -120,10 +120,19 @@ class Graph {
           if (d >= K) this.touch(d, weight);
           for (const l of live) this.addEdge(l, d);
         }
+        if (inst.asm) this.addAsmEdges(inst.asm);
         if (defs.length > 1) for (const d of defs) for (const e of defs) this.addEdge(d, e);
         for (const d of defs) live.delete(d);
         for (const u of usesOf(inst)) read(u);
       }
+    }
+  }
+
+  /** What assembly destroys, or writes early, holds none of what it reads. */
+  private addAsmEdges({ regs, reads, early, clobbers }: AsmInst): void {
+    for (const read of reads) {
+      for (const c of clobbers) this.addEdge(c, regs[read]!);
+      for (const e of early) this.addEdge(regs[e]!, regs[read]!);
     }
   }
 
@@ -351,6 +360,7 @@ class Graph {
     for (const block of this.func.blocks) {
       for (const inst of block.insts) {
         if (inst.code === Bpf.CALL) continue;
+        if (inst.asm) inst.asm.regs = inst.asm.regs.map(of);
         if (inst.dst > FP) inst.dst = of(inst.dst);
         if (inst.src > FP) inst.src = of(inst.src);
       }
@@ -423,7 +433,8 @@ function spill(func: MFunc, spilled: readonly Reg[], unspillable: Set<Reg>, grap
         }
         stores.push([temp, home]);
       }
-      if (inst.code !== Bpf.CALL) {
+      if (inst.asm) inst.asm.regs = inst.asm.regs.map((r) => temps.get(r) ?? r);
+      else if (inst.code !== Bpf.CALL) {
         inst.dst = temps.get(inst.dst) ?? inst.dst;
         inst.src = temps.get(inst.src) ?? inst.src;
       }

@@ -1,8 +1,10 @@
 /** Machine code to bytes of one function: jumps resolved, calls and symbols left for the linker in compile.ts. */
 import { ByteWriter } from "../../base/index.ts";
-import type { Position } from "../ir.ts";
+import type { CoreAccess, Position } from "../ir.ts";
 import type { KernelTarget } from "../target.ts";
 import { LimitError } from "../limits.ts";
+import { assembleInline } from "./inline-assembly.ts";
+import type { AssembledInline } from "./inline-assembly.ts";
 import { weightOf } from "./layout.ts";
 import { Bpf, Jump } from "./machine.ts";
 import type { MBlock, MFunc, MInst, MTerm, Symbol } from "./machine.ts";
@@ -13,6 +15,8 @@ export interface EmittedFunction {
   readonly code: Uint8Array;
   /** Slots whose immediate the linker fills. */
   readonly symbols: readonly { readonly insnIndex: number; readonly symbol: Symbol }[];
+  /** Instructions whose immediate or offset a loader corrects, ascending. */
+  readonly cores: readonly { readonly insnIndex: number; readonly core: CoreAccess }[];
   /** Instructions at which the source position changes, ascending. */
   readonly positions: readonly { readonly insnIndex: number; readonly position: Position }[];
 }
@@ -46,16 +50,19 @@ interface JumpInst {
 
 /** Emits a function whose blocks are in layout order and whose frame has its offsets. */
 export function emitFunction(func: MFunc, target: KernelTarget): EmittedFunction {
+  const assembled = assembleInline(func);
   const plans = func.blocks.map((b, i) => ({ block: b, jumps: planEnd(b.term, func.blocks[i + 1] ?? null, target) }));
   lengthenJumps(plans, target);
   const start = new Map<MBlock, number>();
   let at = 0;
   for (const { block, jumps } of plans) {
     start.set(block, at);
-    for (const inst of block.insts) at += inst.code === Bpf.LD_IMM64 ? 2 : 1;
+    for (const inst of block.insts) {
+      at += inst.asm ? assembled.get(inst)!.code.length / 8 : inst.code === Bpf.LD_IMM64 ? 2 : 1;
+    }
     for (const j of jumps) at += lengthOf(j);
   }
-  return write(func, plans, start);
+  return write(func, plans, start, assembled);
 }
 
 /** Finds jumps that would not reach once the kernel has put its own instructions in, and makes them long. */
@@ -96,6 +103,8 @@ function planEnd(term: MTerm, next: MBlock | null, target: KernelTarget): JumpIn
   switch (term.kind) {
     case "jump":
       return go(term.target);
+    case "none":
+      return [];
     case "exit":
       return [{ code: Bpf.EXIT, dst: 0, src: 0, imm: 0, target: null, far: false }];
     case "maygoto":
@@ -121,9 +130,11 @@ function write(
   func: MFunc,
   plans: readonly { block: MBlock; jumps: JumpInst[] }[],
   start: ReadonlyMap<MBlock, number>,
+  assembled: ReadonlyMap<MInst, AssembledInline>,
 ): EmittedFunction {
   const out = new ByteWriter(1024);
   const symbols: { insnIndex: number; symbol: Symbol }[] = [];
+  const cores: { insnIndex: number; core: CoreAccess }[] = [];
   const positions: { insnIndex: number; position: Position }[] = [];
   let last: Position | null = null;
   const mark = (position: Position | null): void => {
@@ -143,8 +154,15 @@ function write(
     out.i32le(imm);
   };
   const instruction = (inst: MInst): void => {
+    const inline = assembled.get(inst);
+    if (inline) {
+      for (const s of inline.symbols) symbols.push({ insnIndex: out.length / 8 + s.insnIndex, symbol: s.symbol });
+      out.bytes(inline.code);
+      return;
+    }
     const memory = (inst.code & 7) <= Bpf.STX && (inst.code & 7) !== Bpf.LD;
     const shift = inst.frame?.offset ?? 0;
+    if (inst.core) cores.push({ insnIndex: out.length / 8, core: inst.core });
     if (inst.symbol) symbols.push({ insnIndex: out.length / 8, symbol: inst.symbol });
     if (inst.code === Bpf.LD_IMM64) {
       const value = BigInt.asUintN(64, inst.imm64 ?? 0n);
@@ -176,5 +194,5 @@ function write(
       }
     }
   }
-  return { name: func.name, code: out.finish(), symbols, positions };
+  return { name: func.name, code: out.finish(), symbols, cores, positions };
 }

@@ -124,6 +124,8 @@ function splitConstantReturns(func: MFunc): void {
 }
 
 function isConstantMove(i: MInst): boolean {
+  // A record stays where it is: an instruction that finds no field in the kernel must not run.
+  if (i.core) return false;
   return ((i.code & 0xf7) === 0xb4 || (i.code & 0xf7) === 0xb7) && (i.code & Bpf.X) === 0;
 }
 
@@ -291,6 +293,7 @@ export function weightOf(b: MBlock): number {
 /** The same for one instruction. */
 export function weightOfInst(inst: MInst): number {
   if (inst.code === Bpf.CALL) return 12;
+  if (inst.asm) return 2 * inst.asm.template.split(/[;\n]/).length;
   const cls = inst.code & 7;
   const op = inst.code & 0xf0;
   if ((cls === Bpf.ALU || cls === Bpf.ALU64) && (op === Alu.DIV || op === Alu.MOD)) return 6;

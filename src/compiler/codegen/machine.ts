@@ -1,5 +1,5 @@
 /** Machine code before registers are assigned: real opcodes, registers physical (0 to 10) or virtual (from 11). */
-import type { Position } from "../ir.ts";
+import type { CoreAccess, Position } from "../ir.ts";
 
 /** A register: 0 to 10 are the machine's own, higher numbers are virtual. */
 export type Reg = number;
@@ -37,6 +37,11 @@ export const Bpf = {
   JA: 0x05,
   JA32: 0x06,
   MAY_GOTO: 0xe5,
+  /** Modes of packet loads, in class LD. */
+  ABS: 0x20,
+  IND: 0x40,
+  /** No opcode: stands for inline assembly until registers are known. */
+  ASM: 0x100,
 } as const;
 
 /** ALU operations, the high 4 bits of the opcode. */
@@ -92,7 +97,28 @@ export type Symbol =
   | { readonly kind: "map-value"; readonly map: string; readonly offset: number }
   | { readonly kind: "func"; readonly func: string }
   | { readonly kind: "call"; readonly func: string }
-  | { readonly kind: "kfunc"; readonly name: string };
+  | { readonly kind: "kfunc"; readonly name: string }
+  | { readonly kind: "ksym"; readonly name: string };
+
+/** What stands for `$n` in a template. Registers are indices into `AsmInst.regs`. */
+export type AsmOperand =
+  | { readonly kind: "register"; readonly index: number }
+  | { readonly kind: "number"; readonly value: bigint }
+  | { readonly kind: "symbol"; readonly symbol: Symbol }
+  /** `index` null: in the frame. */
+  | { readonly kind: "memory"; readonly index: number | null; readonly off: number; readonly frame?: FrameObject };
+
+/** Inline assembly among machine instructions. */
+export interface AsmInst {
+  readonly template: string;
+  readonly operands: readonly AsmOperand[];
+  regs: Reg[];
+  /** Which of `regs` it reads and writes, and those that it writes while it still reads others. */
+  readonly reads: readonly number[];
+  readonly writes: readonly number[];
+  readonly early: readonly number[];
+  readonly clobbers: readonly Reg[];
+}
 
 /** One machine instruction. */
 export interface MInst {
@@ -107,6 +133,9 @@ export interface MInst {
   /** `off` (memory access) or `imm` (addition) counts from the start of this piece of the frame. */
   frame?: FrameObject;
   symbol?: Symbol;
+  /** The record that its offset or immediate carries. */
+  core?: CoreAccess;
+  asm?: AsmInst;
   /** Number of arguments of a call. */
   argc?: number;
   /** Stays even when its result is unused. */
@@ -129,7 +158,9 @@ export type MTerm =
       likely?: "then" | "else";
     }
   | { readonly kind: "maygoto"; body: MBlock; exit: MBlock }
-  | { readonly kind: "exit"; readonly value: boolean };
+  | { readonly kind: "exit"; readonly value: boolean }
+  /** Assembly has ended the function itself. */
+  | { readonly kind: "none" };
 
 /** A machine block. */
 export interface MBlock {
@@ -171,6 +202,9 @@ export function isMove(inst: MInst): boolean {
   return inst.code === (Bpf.ALU64 | Bpf.X | Alu.MOV) && inst.off === 0 && inst.src !== FP;
 }
 
+/** Where packet loads expect the context. */
+export const PACKET: Reg = 6;
+
 const NO_REGS: readonly Reg[] = [];
 const CALL_CLOBBERS: readonly Reg[] = [0, 1, 2, 3, 4, 5];
 const ARGS: readonly (readonly Reg[])[] = [[], [1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5]];
@@ -184,12 +218,14 @@ function only(r: Reg): readonly Reg[] {
 
 /** Registers that an instruction writes; a call writes r0 to r5. */
 export function defsOf(inst: MInst): readonly Reg[] {
+  if (inst.asm) return [...inst.asm.writes.map((i) => inst.asm!.regs[i]!), ...inst.asm.clobbers];
   switch (inst.code & 7) {
     case Bpf.ALU:
     case Bpf.ALU64:
     case Bpf.LDX:
-    case Bpf.LD:
       return only(inst.dst);
+    case Bpf.LD:
+      return inst.code === Bpf.LD_IMM64 ? only(inst.dst) : CALL_CLOBBERS;
     case Bpf.STX:
       if ((inst.code & 0xe0) !== Bpf.ATOMIC || (inst.imm & Atomic.FETCH) === 0) return NO_REGS;
       return only(inst.imm === Atomic.CMPXCHG ? 0 : inst.src);
@@ -203,6 +239,7 @@ export function defsOf(inst: MInst): readonly Reg[] {
 /** Registers that an instruction reads, the frame pointer left out. */
 export function usesOf(inst: MInst): readonly Reg[] {
   const { code, dst, src } = inst;
+  if (inst.asm) return inst.asm.reads.map((i) => inst.asm!.regs[i]!);
   switch (code & 7) {
     case Bpf.ALU:
     case Bpf.ALU64: {
@@ -212,6 +249,9 @@ export function usesOf(inst: MInst): readonly Reg[] {
       if (readsDst) return readsSrc ? [dst, src] : only(dst);
       return readsSrc ? only(src) : NO_REGS;
     }
+    case Bpf.LD:
+      if (code === Bpf.LD_IMM64) return NO_REGS;
+      return (code & 0xe0) === Bpf.IND ? [PACKET, src] : only(PACKET);
     case Bpf.LDX:
       return src === FP ? NO_REGS : only(src);
     case Bpf.ST:
@@ -238,7 +278,7 @@ export function termUses(term: MTerm): readonly Reg[] {
 
 /** True when the instruction does something beyond writing its destination. */
 export function hasEffect(inst: MInst): boolean {
-  if (inst.keep) return true;
+  if (inst.keep || inst.asm) return true;
   const cls = inst.code & 7;
   return cls === Bpf.ST || cls === Bpf.STX || cls === Bpf.JMP;
 }

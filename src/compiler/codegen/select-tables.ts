@@ -77,7 +77,10 @@ export interface Condition {
 
 /** True for values that are made anew at each use. */
 export function isLeaf(value: Value): boolean {
-  return value.kind === "const" || (value.kind === "inst" && (value.op === "mapref" || value.op === "funcref"));
+  return (
+    value.kind === "const" ||
+    (value.kind === "inst" && (value.op === "mapref" || value.op === "funcref" || value.op === "core"))
+  );
 }
 
 /** True for the frame's own addresses and for pointers at a constant distance from another one. */

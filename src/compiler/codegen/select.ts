@@ -6,29 +6,26 @@
  * Constant offsets stay in the memory access (a context pointer may not be moved), addresses of the frame are made where they are used.
  */
 import { SkepError } from "../../base/index.ts";
-import { baseOf, findLoops, phisOf, predecessors, usersOf } from "../analysis.ts";
-import type { Predecessors, Users } from "../analysis.ts";
-import type { BinaryOp, Block, Func, Inst, Param, Position, Predicate, Value } from "../ir.ts";
-import { COMMUTATIVE, INVERSE, isBinary, MIRROR } from "../ops.ts";
+import { findLoops, phisOf, predecessors } from "../analysis.ts";
+import type { Predecessors } from "../analysis.ts";
+import type { BinaryOp, Block, Func, Inst, Value } from "../ir.ts";
+import { LimitError } from "../limits.ts";
+import { COMMUTATIVE, isBinary } from "../ops.ts";
 import type { KernelTarget } from "../target.ts";
-import { Alu, Atomic, Bpf, FIRST_VIRTUAL, FP, Jump, PseudoLoad } from "./machine.ts";
+import { Alu, Bpf, FP, PACKET } from "./machine.ts";
+import type { AsmInst, AsmOperand, FrameObject, MBlock, MFunc, Reg, Symbol } from "./machine.ts";
+import { ConditionSelector } from "./select-conditions.ts";
 import {
   ALU_OF,
-  ATOMIC_OF,
-  fits16,
   fits32,
   isAddress,
   isLeaf,
-  JUMP_OF,
   MASK32,
-  onlyLowHalfRead,
   registerValue,
   sequenceCopies,
   SIZE_OF,
-  type Condition,
   type Copy,
 } from "./select-tables.ts";
-import type { FrameObject, MBlock, MFunc, MInst, MTerm, Reg, Symbol } from "./machine.ts";
 
 /** Turns one function into machine code. `allocaFrames` receives the frame object of every alloca. */
 export function selectInstructions(
@@ -39,27 +36,13 @@ export function selectInstructions(
   return new Selector(func, target, allocaFrames).run();
 }
 
-class Selector {
-  private readonly func: Func;
-  private readonly target: KernelTarget;
-  private readonly frames: Map<Inst, FrameObject>;
-  private readonly out: MFunc;
-  private readonly users: Map<Inst, Users>;
-  private readonly regs = new Map<Inst | Param, Reg>();
+class Selector extends ConditionSelector {
   private readonly first = new Map<Block, MBlock>();
   private readonly preds: Predecessors;
-  private current!: MBlock;
-  private position: Position | null = null;
-  private depth = 0;
-  private nextBlock = 0;
 
   constructor(func: Func, target: KernelTarget, frames: Map<Inst, FrameObject>) {
-    this.func = func;
-    this.target = target;
-    this.frames = frames;
-    this.users = usersOf(func);
+    super(func, target, frames);
     this.preds = predecessors(func);
-    this.out = { name: func.name, blocks: [], nextReg: FIRST_VIRTUAL, frame: [], remat: new Map() };
   }
 
   run(): MFunc {
@@ -98,135 +81,13 @@ class Selector {
     return this.out;
   }
 
-  private newBlock(): MBlock {
-    return { id: this.nextBlock++, insts: [], term: { kind: "exit", value: false }, position: null, depth: this.depth };
-  }
-
-  private newReg(): Reg {
-    return this.out.nextReg++;
-  }
-
-  private push(code: number, dst: Reg, src: Reg, off: number, imm: number, rest: Partial<MInst> = {}): MInst {
-    const inst: MInst = { code, dst, src, off, imm, position: this.position, ...rest };
-    this.current.insts.push(inst);
-    return inst;
-  }
-
-  private endBlock(term: MTerm): void {
-    this.current.term = term;
-    this.current.position = this.position;
-  }
-
-  private startBlock(block: MBlock): void {
-    this.current = block;
-    this.out.blocks.push(block);
-  }
-
-  private regFor(value: Inst | Param): Reg {
-    let reg = this.regs.get(value);
-    if (reg === undefined) this.regs.set(value, (reg = this.newReg()));
-    return reg;
-  }
-
   private receiveParams(): void {
+    const own = this.func.role !== "callback" && this.func.role !== "global";
     for (const p of this.func.params) {
-      const wide = p.type === "i64" || p.type === "ptr" || this.func.role !== "callback";
-      // The kernel calls callbacks with 64-bit registers whose upper halves are its own business.
+      const wide = p.type === "i64" || p.type === "ptr" || own;
+      // The kernel calls callbacks with 64-bit registers whose upper halves are its own business, and checks global functions so.
       this.push((wide ? Bpf.ALU64 : Bpf.ALU) | Bpf.X | Alu.MOV, this.regFor(p), 1 + p.index, 0, 0);
     }
-  }
-
-  /** Follows values that sit in the very register of another one. */
-  private canonical(value: Value): Value {
-    let v = value;
-    while (v.kind === "inst") {
-      const arg = v.args[0];
-      if (v.op === "opaque" || v.op === "inttoptr") v = arg!;
-      else if (v.op === "zext" && (arg!.type === "i1" || (arg!.type === "i32" && v.bits === 32))) v = arg!;
-      else if (v.op === "trunc" && this.readsLowHalfOnly(v)) v = arg!;
-      else break;
-    }
-    return v;
-  }
-
-  private readonly lowHalf = new Map<Inst, boolean>();
-
-  private readsLowHalfOnly(trunc: Inst): boolean {
-    let known = this.lowHalf.get(trunc);
-    if (known === undefined) this.lowHalf.set(trunc, (known = onlyLowHalfRead(this.users.get(trunc))));
-    return known;
-  }
-
-  /** A register that holds the value; a fresh one for constants and addresses. */
-  private use(value: Value): Reg {
-    const v = this.canonical(value);
-    if (isLeaf(v) || isAddress(v)) {
-      const reg = this.newReg();
-      this.moveInto(reg, v);
-      return reg;
-    }
-    return this.regFor(v as Inst | Param);
-  }
-
-  private moveInto(dst: Reg, value: Value): void {
-    const v = this.canonical(value);
-    if (v.kind === "const") this.loadConstant(dst, registerValue(v));
-    else if (v.kind === "inst" && v.op === "mapref") this.loadSymbol(dst, { kind: "map", map: v.map! });
-    else if (v.kind === "inst" && v.op === "funcref") this.loadSymbol(dst, { kind: "func", func: v.callee! });
-    else if (isAddress(v)) {
-      const { base, offset } = this.baseAddress(v);
-      if (base.kind === "inst" && base.op === "alloca") {
-        this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, dst, FP, 0, 0);
-        this.push(Bpf.ALU64 | Alu.ADD, dst, 0, 0, offset, { frame: this.frames.get(base)! });
-      } else {
-        this.moveInto(dst, base);
-        if (offset !== 0) this.addConstant(dst, offset);
-      }
-    } else this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, dst, this.use(v), 0, 0);
-  }
-
-  private addConstant(dst: Reg, offset: number): void {
-    if (fits32(BigInt(offset))) this.push(Bpf.ALU64 | Alu.ADD, dst, 0, 0, offset);
-    else {
-      const reg = this.newReg();
-      this.loadConstant(reg, BigInt(offset));
-      this.push(Bpf.ALU64 | Bpf.X | Alu.ADD, dst, reg, 0, 0);
-    }
-  }
-
-  private loadConstant(dst: Reg, value: bigint): void {
-    if (fits32(value)) this.push(Bpf.ALU64 | Alu.MOV, dst, 0, 0, Number(value));
-    else if (value >= 0n && value <= MASK32) this.push(Bpf.ALU | Alu.MOV, dst, 0, 0, Number(BigInt.asIntN(32, value)));
-    else this.push(Bpf.LD_IMM64, dst, 0, 0, 0, { imm64: value });
-  }
-
-  private loadSymbol(dst: Reg, symbol: Symbol): MInst {
-    const src =
-      symbol.kind === "map" ? PseudoLoad.MAP_FD : symbol.kind === "map-value" ? PseudoLoad.MAP_VALUE : PseudoLoad.FUNC;
-    return this.push(Bpf.LD_IMM64, dst, src, 0, 0, { imm64: 0n, symbol });
-  }
-
-  private baseAddress(pointer: Value): { base: Value; offset: number } {
-    let { base, offset } = baseOf(pointer);
-    // A copy in between (opaque, inttoptr) hides nothing from the offset.
-    for (let next = this.canonical(base); next !== base; next = this.canonical(base)) {
-      const more = baseOf(next);
-      base = more.base;
-      offset += more.offset;
-    }
-    return { base, offset };
-  }
-
-  /** Register, offset and frame object for an access at `pointer + extra`. */
-  private address(pointer: Value, extra: number): { reg: Reg; off: number; frame?: FrameObject } {
-    const { base, offset } = this.baseAddress(pointer);
-    const off = offset + extra;
-    if (base.kind === "inst" && base.op === "alloca") return { reg: FP, off, frame: this.frames.get(base)! };
-    if (fits16(off)) return { reg: this.use(base), off };
-    const reg = this.newReg();
-    this.moveInto(reg, base);
-    this.addConstant(reg, off);
-    return { reg, off: 0 };
   }
 
   private select(inst: Inst): void {
@@ -238,7 +99,22 @@ class Selector {
       case "funcref":
       case "opaque":
       case "inttoptr":
+      case "core":
         return;
+      case "ksym": {
+        const made = this.loadSymbol(this.regFor(inst), { kind: "ksym", name: inst.symbol! });
+        this.out.remat.set(made.dst, made);
+        return;
+      }
+      case "asm":
+        return this.selectAsm(inst);
+      case "asmresult": {
+        const written = this.narrowResults.get(inst);
+        if (written !== undefined) this.push(Bpf.ALU | Bpf.X | Alu.MOV, this.regFor(inst), written, 0, 0);
+        return;
+      }
+      case "ldabs":
+        return this.selectPacketLoad(inst);
       case "mapvalue": {
         const made = this.loadSymbol(this.regFor(inst), {
           kind: "map-value",
@@ -270,6 +146,7 @@ class Selector {
         this.push(Bpf.ALU | Bpf.X | Alu.END, this.regFor(inst), 0, 0, inst.bits!);
         return;
       case "ptrtoint":
+        if (inst.raw) return;
         // Converting to the machine's own byte order changes no bit, and makes a number of a pointer in the verifier's eyes.
         this.moveInto(this.regFor(inst), inst.args[0]!);
         this.push(Bpf.ALU | Alu.END, this.regFor(inst), 0, 0, 64);
@@ -307,6 +184,7 @@ class Selector {
       const swap =
         cb.kind !== "const" &&
         (ca.kind === "const" ||
+          (isLeaf(ca) && !isLeaf(cb)) ||
           (!this.feeds(inst, ca) && (this.feeds(inst, cb) || (this.useCount(cb) === 1 && this.useCount(ca) > 1))));
       if (swap) [a, b] = [b, a];
     }
@@ -318,6 +196,11 @@ class Selector {
         this.push(cls | Alu.NEG, dst, 0, 0, 0);
         return;
       }
+    }
+    if (right.kind === "inst" && right.op === "core" && !division && fits32(BigInt.asIntN(64, right.core!.value))) {
+      this.moveInto(dst, a);
+      this.push(cls | ALU_OF[op]!, dst, 0, 0, Number(BigInt.asIntN(64, right.core!.value)), { core: right.core! });
+      return;
     }
     if (right.kind === "const") {
       let value = narrow ? BigInt.asIntN(32, right.value) : registerValue(right);
@@ -345,17 +228,6 @@ class Selector {
     this.push(cls | Bpf.X | ALU_OF[op]!, dst, this.use(b), signed ? 1 : 0, 0);
   }
 
-  /** True when the instruction is the next value of the phi that it uses. */
-  private feeds(inst: Inst, operand: Value): boolean {
-    return operand.kind === "inst" && operand.op === "phi" && operand.args.includes(inst);
-  }
-
-  private useCount(value: Value): number {
-    if (value.kind !== "inst") return 2;
-    const u = this.users.get(value);
-    return u ? u.insts.length + u.terminators.length : 0;
-  }
-
   private selectPointerAdd(inst: Inst): void {
     const dst = this.regFor(inst);
     const [pointer, index] = inst.args as [Value, Value];
@@ -366,7 +238,10 @@ class Selector {
       this.moveInto(dst, base);
       if (offset !== 0) this.addConstant(dst, offset);
     }
-    this.push(Bpf.ALU64 | Bpf.X | Alu.ADD, dst, this.use(index), 0, 0);
+    const by = this.canonical(index);
+    if (by.kind === "inst" && by.op === "core" && fits32(BigInt.asIntN(64, by.core!.value))) {
+      this.push(Bpf.ALU64 | Alu.ADD, dst, 0, 0, Number(BigInt.asIntN(64, by.core!.value)), { core: by.core! });
+    } else this.push(Bpf.ALU64 | Bpf.X | Alu.ADD, dst, this.use(index), 0, 0);
   }
 
   private selectZext(inst: Inst): void {
@@ -380,89 +255,83 @@ class Selector {
     }
   }
 
-  private signExtend(dst: Reg, source: Reg, bits: number, narrow: boolean): void {
-    const cls = narrow ? Bpf.ALU : Bpf.ALU64;
-    if (narrow && bits === 32) {
-      this.push(Bpf.ALU | Bpf.X | Alu.MOV, dst, source, 0, 0);
-      return;
+  private selectPacketLoad(inst: Inst): void {
+    const [context, index] = inst.args as [Value, Value];
+    this.moveInto(PACKET, context);
+    let at = this.canonical(index);
+    let imm = 0;
+    const step = at.kind === "inst" && at.op === "add" && this.useCount(at) === 1 ? this.canonical(at.args[1]!) : null;
+    if (step?.kind === "const" && fits32(registerValue(step))) {
+      imm = Number(registerValue(step));
+      at = this.canonical((at as Inst).args[0]!);
     }
-    if (this.target.cpu === "v4" && bits >= 8) {
-      this.push(cls | Bpf.X | Alu.MOV, dst, source, bits, 0);
-      return;
-    }
-    const shift = (narrow ? 32 : 64) - bits;
-    this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, dst, source, 0, 0);
-    this.push(cls | Alu.LSH, dst, 0, 0, shift);
-    this.push(cls | Alu.ARSH, dst, 0, 0, shift);
+    const size = SIZE_OF[inst.bits!]!;
+    if (at.kind === "const" && fits32(registerValue(at))) {
+      this.push(Bpf.LD | Bpf.ABS | size, 0, 0, 0, Number(registerValue(at)) + imm);
+    } else this.push(Bpf.LD | Bpf.IND | size, 0, this.use(at), 0, imm);
+    this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, this.regFor(inst), 0, 0, 0);
   }
 
-  private selectLoad(inst: Inst): void {
-    const { reg, off, frame } = this.address(inst.args[0]!, inst.offset ?? 0);
-    const dst = this.regFor(inst);
-    const bits = inst.bits!;
-    const rest = { ...(frame ? { frame } : {}), ...(inst.volatile ? { keep: true } : {}) };
-    const narrow = inst.type === "i32";
-    const signed = inst.signed === true && bits < (narrow ? 32 : 64);
-    if (signed && !narrow && this.target.cpu === "v4") {
-      this.push(Bpf.LDX | Bpf.MEMSX | SIZE_OF[bits]!, dst, reg, off, 0, rest);
-      return;
-    }
-    if (!signed) {
-      this.push(Bpf.LDX | Bpf.MEM | SIZE_OF[bits]!, dst, reg, off, 0, rest);
-      return;
-    }
-    const raw = this.newReg();
-    this.push(Bpf.LDX | Bpf.MEM | SIZE_OF[bits]!, raw, reg, off, 0, rest);
-    this.signExtend(dst, raw, bits, narrow);
-  }
+  /** Results of 32 bits whose upper half the assembly may have left in any state. */
+  private readonly narrowResults = new Map<Inst, Reg>();
 
-  private selectStore(inst: Inst): void {
-    const value = this.canonical(inst.args[1]!);
-    const { reg, off, frame } = this.address(inst.args[0]!, inst.offset ?? 0);
-    const bits = inst.bits!;
-    const rest = frame ? { frame } : {};
-    if (value.kind === "const") {
-      const imm = bits === 64 ? registerValue(value) : BigInt.asIntN(bits, value.value);
-      const context = !this.target.storeImmToContext && this.isContext(inst.args[0]!);
-      if (fits32(imm) && !context) {
-        this.push(Bpf.ST | Bpf.MEM | SIZE_OF[bits]!, reg, 0, off, Number(imm), rest);
-        return;
+  private selectAsm(inst: Inst): void {
+    const { template, outputs, inputs, clobbers } = inst.asm!;
+    const results = new Map<number, Inst>();
+    for (const user of this.users.get(inst)?.insts ?? []) results.set(user.offset ?? 0, user);
+    const regs: Reg[] = [];
+    const reads: number[] = [];
+    const writes: number[] = [];
+    const early: number[] = [];
+    const operands: AsmOperand[] = [];
+    const tied = new Map<number, number>();
+    outputs.forEach((o, i) => {
+      const result = results.get(i);
+      const fresh = !result || (o.type === "i32" && template.trim() !== "");
+      const index = regs.push(fresh ? this.newReg() : this.regFor(result)) - 1;
+      if (fresh && result) this.narrowResults.set(result, regs[index]!);
+      operands.push({ kind: "register", index });
+      writes.push(index);
+      if (o.early) early.push(index);
+      if (o.tied !== undefined) {
+        tied.set(o.tied, index);
+        reads.push(index);
       }
-      if (bits === 64 && !context && !inst.volatile && fits16(off + 4)) {
-        // Two halves take two instructions; the whole would take three, for it must be in a register first.
-        this.push(Bpf.ST | Bpf.MEM | Bpf.W, reg, 0, off, Number(BigInt.asIntN(32, imm)), rest);
-        this.push(Bpf.ST | Bpf.MEM | Bpf.W, reg, 0, off + 4, Number(BigInt.asIntN(32, imm >> 32n)), rest);
-        return;
+    });
+    const read = (reg: Reg): number => {
+      const index = regs.push(reg) - 1;
+      reads.push(index);
+      return index;
+    };
+    inst.args.forEach((arg, i) => {
+      const v = this.canonical(arg);
+      const shared = tied.get(i);
+      if (shared !== undefined) {
+        operands.push({ kind: "register", index: shared });
+      } else if (inputs[i] === "memory") {
+        const { reg, off, frame } = this.address(arg, 0);
+        operands.push({ kind: "memory", index: reg === FP ? null : read(reg), off, ...(frame ? { frame } : {}) });
+      } else if (inputs[i] === "immediate") operands.push(this.asmConstant(v, inst));
+      else operands.push({ kind: "register", index: read(this.use(v)) });
+    });
+    // Outputs that start with an input get it last: what is read before stays whole.
+    for (const [input, index] of tied) this.moveInto(regs[index]!, inst.args[input]!);
+    if (template.trim() === "" && outputs.length === 0 && inputs.length === 0) return;
+    const asm: AsmInst = { template, operands, regs, reads, writes, early, clobbers };
+    this.push(Bpf.ASM, 0, 0, 0, 0, { asm });
+  }
+
+  private asmConstant(v: Value, inst: Inst): AsmOperand {
+    if (v.kind === "const") return { kind: "number", value: registerValue(v) };
+    if (v.kind === "inst") {
+      if (v.op === "mapref") return { kind: "symbol", symbol: { kind: "map", map: v.map! } };
+      if (v.op === "mapvalue") {
+        return { kind: "symbol", symbol: { kind: "map-value", map: v.map!, offset: v.offset ?? 0 } };
       }
+      if (v.op === "funcref") return { kind: "symbol", symbol: { kind: "func", func: v.callee! } };
+      if (v.op === "ksym") return { kind: "symbol", symbol: { kind: "ksym", name: v.symbol! } };
     }
-    this.push(Bpf.STX | Bpf.MEM | SIZE_OF[bits]!, reg, this.use(value), off, 0, rest);
-  }
-
-  private isContext(pointer: Value): boolean {
-    const { base } = this.baseAddress(pointer);
-    return this.func.role === "entry" && base === this.func.params[0];
-  }
-
-  private selectAtomic(inst: Inst): void {
-    const [pointer, first, second] = inst.args as [Value, Value, Value];
-    const { reg, off, frame } = this.address(pointer, inst.offset ?? 0);
-    const rest = frame ? { frame } : {};
-    const code = Bpf.STX | Bpf.ATOMIC | (inst.bits === 32 ? Bpf.W : Bpf.DW);
-    const imm = ATOMIC_OF[inst.atomic!];
-    if (inst.atomic === "cmpxchg") {
-      const replacement = this.use(second);
-      this.moveInto(0, first);
-      this.push(code, reg, replacement, off, imm, rest);
-      this.push(Bpf.ALU64 | Bpf.X | Alu.MOV, this.regFor(inst), 0, 0, 0);
-      return;
-    }
-    if (inst.atomic !== "xchg" && !inst.fetch) {
-      this.push(code, reg, this.use(first), off, imm, rest);
-      return;
-    }
-    const dst = this.regFor(inst);
-    this.moveInto(dst, first);
-    this.push(code, reg, dst, off, imm | Atomic.FETCH, rest);
+    throw new LimitError(inst.position, "an operand of the assembly must be constant (`i`), and is not", "asm");
   }
 
   private selectCall(inst: Inst): void {
@@ -490,125 +359,6 @@ class Selector {
     if (inst.type === "void") return;
     const narrow = inst.type === "i32" && inst.op !== "call";
     this.push((narrow ? Bpf.ALU : Bpf.ALU64) | Bpf.X | Alu.MOV, this.regFor(inst), 0, 0, 0);
-  }
-
-  /** A comparison needs a register only when something other than a branch or a selection asks for its value. */
-  private needsValue(icmp: Inst): boolean {
-    const users = this.users.get(icmp);
-    if (!users) return false;
-    if (users.terminators.some((b) => b.terminator?.kind === "return")) return true;
-    return users.insts.some((user) => user.op !== "select" || user.args[1] === icmp || user.args[2] === icmp);
-  }
-
-  private materialise(icmp: Inst): void {
-    const dst = this.regFor(icmp);
-    const { condition, inverted } = this.condition(icmp);
-    this.loadConstant(dst, inverted ? 0n : 1n);
-    this.diamond(condition, () => this.loadConstant(dst, inverted ? 1n : 0n));
-  }
-
-  private selectSelect(inst: Inst): void {
-    const dst = this.regFor(inst);
-    const [test, a, b] = inst.args as [Value, Value, Value];
-    const cond = this.testOf(test);
-    if (cond === true || cond === false) return this.moveInto(dst, cond ? a : b);
-    const kept = cond.inverted ? b : a;
-    const other = cond.inverted ? a : b;
-    this.moveInto(dst, kept);
-    this.diamond(cond.condition, () => this.moveInto(dst, other));
-  }
-
-  /** Runs `otherwise` unless the condition holds, and goes on in a new block. */
-  private diamond(condition: Condition, otherwise: () => void): void {
-    const arm = this.newBlock();
-    const after = this.newBlock();
-    this.endBlock({ kind: "cond", ...condition, then: after, else: arm });
-    this.startBlock(arm);
-    otherwise();
-    this.endBlock({ kind: "jump", target: after });
-    this.startBlock(after);
-  }
-
-  /** What to compare for an i1: a fused comparison, or the register against zero. */
-  private testOf(value: Value): boolean | { condition: Condition; inverted: boolean } {
-    let v = this.canonical(value);
-    let flip = false;
-    // `(c != 0)` and `(c == 0)` of a truth value are the value and its opposite.
-    while (v.kind === "inst" && v.op === "icmp" && (v.predicate === "eq" || v.predicate === "ne")) {
-      const right = this.canonical(v.args[1]!);
-      const left = this.canonical(v.args[0]!);
-      if (right.kind !== "const" || right.value !== 0n || left.type !== "i1") break;
-      if (v.predicate === "eq") flip = !flip;
-      v = left;
-    }
-    if (v.kind === "const") return (v.value !== 0n) !== flip;
-    if (v.kind === "inst" && v.op === "icmp") {
-      const { condition, inverted } = this.condition(v);
-      return { condition, inverted: inverted !== flip };
-    }
-    return { condition: { code: Bpf.JMP | Jump.NE, dst: this.use(v), src: 0, imm: 0 }, inverted: flip };
-  }
-
-  private condition(icmp: Inst): { condition: Condition; inverted: boolean } {
-    let predicate = icmp.predicate!;
-    let a = this.canonical(icmp.args[0]!);
-    let b = this.canonical(icmp.args[1]!);
-    const type = icmp.args[0]!.type;
-    if (a.kind === "const" && b.kind !== "const") {
-      [a, b] = [b, a];
-      predicate = MIRROR[predicate];
-    }
-    const masked = this.bitTest(a, b, predicate, type === "i32");
-    if (masked) return masked;
-    const narrow = type === "i32" && predicate.startsWith("s");
-    if (narrow && (this.target.cpu === "v1" || this.target.cpu === "v2")) {
-      const [x, y] = [a, b].map((v) => {
-        const reg = this.newReg();
-        this.moveInto(reg, v);
-        this.push(Bpf.ALU64 | Alu.LSH, reg, 0, 0, 32);
-        return reg;
-      }) as [Reg, Reg];
-      return this.jump(predicate, Bpf.JMP | Bpf.X, x, y, 0);
-    }
-    const cls = narrow ? Bpf.JMP32 : Bpf.JMP;
-    if (b.kind === "const") {
-      const value = narrow ? BigInt.asIntN(32, b.value) : registerValue(b);
-      if (fits32(value)) return this.jump(predicate, cls, this.use(a), 0, Number(value));
-    }
-    return this.jump(predicate, cls | Bpf.X, this.use(a), this.use(b), 0);
-  }
-
-  private jump(
-    predicate: Predicate,
-    cls: number,
-    dst: Reg,
-    src: Reg,
-    imm: number,
-  ): { condition: Condition; inverted: boolean } {
-    // The first instruction set has no "less" forms; their opposites serve with exchanged targets.
-    const missing = this.target.cpu === "v1" && /l[te]$/.test(predicate);
-    const code = cls | JUMP_OF[missing ? INVERSE[predicate] : predicate];
-    return { condition: { code, dst, src, imm }, inverted: missing };
-  }
-
-  /** `(x & mask) != 0` as one jump, when the conjunction has no other use. */
-  private bitTest(
-    a: Value,
-    b: Value,
-    predicate: Predicate,
-    narrow: boolean,
-  ): { condition: Condition; inverted: boolean } | null {
-    if (predicate !== "eq" && predicate !== "ne") return null;
-    if (b.kind !== "const" || b.value !== 0n || a.kind !== "inst" || a.op !== "and" || this.useCount(a) !== 1)
-      return null;
-    const [x, y] = [this.canonical(a.args[0]!), this.canonical(a.args[1]!)];
-    if (y.kind !== "const" || x.kind === "const") return null;
-    const mask = narrow ? y.value : registerValue(y);
-    if (!fits32(mask) || (narrow && mask < 0n)) return null;
-    return {
-      condition: { code: Bpf.JMP | Jump.SET, dst: this.use(x), src: 0, imm: Number(mask) },
-      inverted: predicate === "eq",
-    };
   }
 
   private terminate(block: Block): void {
@@ -648,6 +398,8 @@ class Selector {
         if (t.value) this.moveInto(0, t.value);
         return this.endBlock({ kind: "exit", value: t.value !== null });
       case "unreachable":
+        // Functions of nothing but assembly end in it.
+        if (block.insts.at(-1)?.op === "asm") return this.endBlock({ kind: "none" });
         // The verifier wants every path to end, whether or not it can be taken.
         this.loadConstant(0, 0n);
         return this.endBlock({ kind: "exit", value: true });

@@ -8,6 +8,8 @@ import { isRemovableCall } from "./effects.ts";
 export function isRoot(inst: Inst): boolean {
   if (PURE_OPS.has(inst.op) || inst.op === "opaque" || inst.op === "alloca") return false;
   if (inst.op === "load") return inst.volatile === true;
+  if (inst.op === "asmresult") return false;
+  if (inst.op === "asm") return inst.asm!.volatile || inst.asm!.memory || inst.asm!.outputs.length === 0;
   return !isRemovableCall(inst);
 }
 

@@ -174,8 +174,11 @@ class Folder {
         return this.ptradd(inst);
       case "ptrdiff":
         return args[0] === args[1] ? constant(0) : null;
-      case "ptrtoint":
-        return undo(args[0]!, "inttoptr");
+      case "ptrtoint": {
+        const number = undo(args[0]!, "inttoptr");
+        // What came as a raw register is a pointer still.
+        return number && !inst.raw && isRaw(number) ? this.make("ptrtoint", "i64", [number.args[0]!]) : number;
+      }
       case "inttoptr":
         return undo(args[0]!, "ptrtoint");
       case "bswap":
@@ -244,6 +247,8 @@ class Folder {
       this.changed = true;
     }
     const [a, b] = inst.args as [Value, Value];
+    const pointed = this.rawPointers(inst, a, b);
+    if (pointed) return pointed;
     const zero = constant(0, type);
     if (same(a, b)) {
       if (op === "sub" || op === "xor") return zero;
@@ -312,6 +317,17 @@ class Folder {
     return null;
   }
 
+  /** Arithmetic of pointers held as numbers is arithmetic of pointers. */
+  private rawPointers(inst: Inst, a: Value, b: Value): Value | null {
+    const { op } = inst;
+    if (op !== "add" && op !== "sub") return null;
+    const raw = (p: Inst, offset: Value): Value =>
+      this.make("ptrtoint", "i64", [this.make("ptradd", "ptr", [p.args[0]!, offset])], { raw: true });
+    if (isRaw(a) && isRaw(b)) return op === "sub" ? this.make("ptrdiff", "i64", [a.args[0]!, b.args[0]!]) : null;
+    if (op === "sub") return isRaw(a) && b.kind === "const" ? raw(a, constant(-signedValue(b))) : null;
+    return isRaw(a) ? raw(a, b) : isRaw(b) ? raw(b, a) : null;
+  }
+
   private icmp(inst: Inst): Value | null {
     let [a, b] = inst.args as [Value, Value];
     if (a.kind === "const" && b.kind !== "const") {
@@ -321,6 +337,13 @@ class Folder {
       this.changed = true;
     }
     const p = inst.predicate!;
+    if (isRaw(a) && !p.startsWith("s")) {
+      if (isRaw(b)) return this.make("icmp", "i1", [a.args[0]!, b.args[0]!], { predicate: p });
+      const equality = p === "eq" || p === "ne";
+      if (equality && b.kind === "const" && b.value === 0n) {
+        return this.make("icmp", "i1", [a.args[0]!, constant(0, "ptr")], { predicate: p });
+      }
+    }
     const truth = (v: boolean): Const => constant(v ? 1 : 0, "i1");
     if (same(a, b)) return truth(p === "eq" || p.endsWith("e") ? p !== "ne" : false);
     if (b.kind !== "const") return null;
@@ -449,6 +472,11 @@ class Folder {
     }
     return null;
   }
+}
+
+/** True for a pointer that is held as a number and that the verifier still knows. */
+function isRaw(value: Value): value is Inst {
+  return value.kind === "inst" && value.op === "ptrtoint" && value.raw === true;
 }
 
 /** The operand of a conversion that this one takes back. */

@@ -100,6 +100,9 @@ class Numbering {
     if (inst.offset !== undefined) key += ` +${inst.offset}`;
     if (inst.callee !== undefined) key += ` ${inst.callee}`;
     if (inst.helper !== undefined) key += ` h${inst.helper}`;
+    if (inst.symbol !== undefined) key += ` s${inst.symbol}`;
+    if (inst.core) key += ` c${inst.core.kind},${inst.core.typeId},${inst.core.access},${inst.core.value}`;
+    if (inst.raw) key += " raw";
     const args = operands.map(name);
     if (args.length === 2 && COMMUTATIVE.has(inst.op)) args.sort();
     for (const arg of args) key += ` ${arg}`;
@@ -205,6 +208,10 @@ class Numbering {
         this.clobber(memory, place.base, place.offset, inst.size ?? inst.bits! / 8);
         return;
       }
+      case "asm":
+        // What its operands point to has escaped, and is not private.
+        if (inst.asm!.memory || inst.asm!.inputs.includes("memory")) keepOnly(memory, (k) => this.isPrivate(k.base));
+        return;
       case "helper":
       case "kfunc":
       case "call":

@@ -3,13 +3,18 @@ import { renameIncoming, substitute } from "../analysis.ts";
 import { cloneBlocks } from "../clone.ts";
 import { constant } from "../builder.ts";
 import type { Block, Func, Inst, Module, Value } from "../ir.ts";
+import { namesCalled } from "../codegen/inline-assembly.ts";
 import { successors } from "../ir.ts";
+import { LimitError } from "../limits.ts";
 import { newBlock, newInst } from "./rewrite.ts";
 
 /** A subprogram of at most this many instructions is inlined wherever it is called. */
 const SMALL = 14;
 /** One called from a single place is inlined up to this size. */
 const SINGLE_USE = 400;
+
+/** Registers hold so many arguments of a call. */
+const REGISTER_ARGS = 5;
 
 function sizeOf(func: Func): number {
   return func.blocks.reduce((sum, b) => sum + b.insts.filter((i) => i.op !== "alloca").length + 1, 0);
@@ -46,12 +51,25 @@ export function inlineCalls(module: Module, heuristics: boolean): boolean {
 
 function wanted(callee: Func, module: Module, heuristics: boolean): boolean {
   if (callee.role !== "static" || callee.inline === "never") return false;
-  if (callee.inline === "always") return true;
+  if (callee.inline === "always" || callee.params.length > REGISTER_ARGS) return true;
   if (!heuristics) return false;
   const size = sizeOf(callee);
   if (size <= SMALL) return true;
   const uses = module.funcs.reduce((n, f) => n + callsOf(f).filter((c) => c.callee === callee.name).length, 0);
   return uses === 1 && size <= SINGLE_USE;
+}
+
+/** What was not inlined must be callable. @throws LimitError at the call that is not. */
+export function checkCalls(module: Module): void {
+  for (const func of module.funcs) {
+    for (const call of callsOf(func)) {
+      if (call.args.length <= REGISTER_ARGS) continue;
+      throw new LimitError(
+        call.position,
+        `${call.callee} is called with ${call.args.length} arguments, and a BPF call passes at most ${REGISTER_ARGS}: it calls itself, or is marked noinline; pass a pointer to a struct`,
+      );
+    }
+  }
 }
 
 /** Drops subprograms and callbacks that no entry reaches: the kernel refuses code that cannot run. */
@@ -63,8 +81,11 @@ export function removeUnreferenced(module: Module): void {
     reached.add(f.name);
     for (const b of f.blocks) {
       for (const i of b.insts) {
-        const callee = i.callee === undefined ? undefined : module.funcs.find((g) => g.name === i.callee);
-        if (callee) work.push(callee);
+        const names = i.asm ? namesCalled(i.asm.template) : i.callee === undefined ? [] : [i.callee];
+        for (const name of names) {
+          const callee = module.funcs.find((g) => g.name === name);
+          if (callee) work.push(callee);
+        }
       }
     }
   }

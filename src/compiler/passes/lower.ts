@@ -21,7 +21,8 @@ const COUNTED_LOOP_BUDGET = 200_000;
 /** Rewrites a function in place for a target. Returns true when anything changed. */
 export function lower(func: Func, module: Module, target: KernelTarget): boolean {
   lowerAtomics(func, module, target);
-  let changed = lowerMemory(func, module);
+  let changed = lowerRawPointers(func);
+  changed = lowerMemory(func, module) || changed;
   changed = lowerDivision(func, target) || changed;
   return (!target.mayGoto && lowerMayGoto(func)) || changed;
 }
@@ -122,6 +123,38 @@ function lowerMemory(func: Func, module: Module): boolean {
     }
     return null;
   });
+}
+
+/** Operations that the verifier allows on pointers; all others get the address as a number. */
+const ON_POINTERS: ReadonlySet<Op> = new Set<Op>(
+  "add icmp inttoptr store helper kfunc call phi select asm opaque ptrtoint".split(" ") as Op[],
+);
+
+function lowerRawPointers(func: Func): boolean {
+  let changed = false;
+  for (const block of func.blocks) {
+    const out: Inst[] = [];
+    for (const inst of block.insts) {
+      inst.args.forEach((arg, i) => {
+        if (arg.kind !== "inst" || arg.op !== "ptrtoint" || !arg.raw) return;
+        const other = inst.args[1 - i];
+        const pair = other?.kind === "inst" && other.op === "ptrtoint" && other.raw === true;
+        const whole = inst.op !== "store" || inst.bits === 64;
+        if (
+          inst.op === "sub" ? i === 0 || pair : inst.op === "add" ? !pair || i === 0 : whole && ON_POINTERS.has(inst.op)
+        ) {
+          return;
+        }
+        const number = newInst(func, block, "ptrtoint", "i64", [arg.args[0]!], inst.position);
+        out.push(number);
+        inst.args[i] = number;
+        changed = true;
+      });
+      out.push(inst);
+    }
+    block.insts = out;
+  }
+  return changed;
 }
 
 function pointerAt(func: Func, block: Block, pointer: Value, offset: number, model: Inst, out: Inst[]): Value {

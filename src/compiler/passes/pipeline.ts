@@ -8,7 +8,7 @@ import { removeDeadStores } from "./dse.ts";
 import { fold } from "./fold.ts";
 import { mergeExpressions } from "./gvn.ts";
 import { initialiseInputs } from "./initialise.ts";
-import { inlineCalls, removeUnreferenced } from "./inline.ts";
+import { checkCalls, inlineCalls, removeUnreferenced } from "./inline.ts";
 import { hoistInvariants, unrollLoops } from "./loops.ts";
 import { lower } from "./lower.ts";
 import { promote } from "./promote.ts";
@@ -72,6 +72,7 @@ export function optimise(
   after("dead-blocks");
   if (level >= 1) run(FIRST, module.funcs);
   if (inlineCalls(module, level >= 2)) history.clear();
+  checkCalls(module);
   after("inline");
   if (level >= 1) {
     let active: readonly Func[] = module.funcs;
