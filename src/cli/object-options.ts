@@ -11,7 +11,8 @@ export const OBJECT_COMMANDS: readonly Command[] = [
     description:
       "Loads everything in an object file that clang made (prog.bpf.o) into the running kernel, attaches what SEC() says where, and\n" +
       "prints bpf_printk() output and records of ring buffers and perf buffers as they come, until Ctrl-C; then the maps. Nothing\n" +
-      "stays attached. Several files are linked to one object.",
+      "stays attached. Several files are linked to one object. What records are tells the type of the map's values, or the C lines\n" +
+      "that write them with the object's debug information (clang -g), or --event.",
     options: [
       {
         long: "set",

@@ -3,7 +3,7 @@ import type { Btf } from "../btf/index.ts";
 import { MapType } from "../isa/index.ts";
 import type { KernelMap } from "../kernel/index.ts";
 import type { MapSpec } from "../object/index.ts";
-import type { EventType, MapEvents } from "../runtime/collection/event-types.ts";
+import type { EventType, MapEvents } from "../runtime/records/event-types.ts";
 import { decodeBySize } from "../runtime/collection/maps.ts";
 import type { Decode } from "../runtime/readers/batch.ts";
 import { formatValue, type ValueStyle } from "../runtime/values/format.ts";
@@ -38,7 +38,7 @@ function valueText(btf: Btf | undefined, typeId: number | undefined, style: Valu
 }
 
 /** Lines for the records of a map, without newline. */
-export function recordLines(btf: Btf | undefined, events: MapEvents, json: boolean): Decode<string> {
+export function recordLines(events: MapEvents, json: boolean): Decode<string> {
   const style = json ? "json" : "c";
   const line = (text: string, type: EventType | undefined): string => {
     if (!json) return `${events.map} ${text}`;
@@ -48,7 +48,7 @@ export function recordLines(btf: Btf | undefined, events: MapEvents, json: boole
   const bytes = valueText(undefined, undefined, style);
   return decodeBySize(
     events.types.map((type) => {
-      const text = valueText(btf, type.typeId, style);
+      const text = valueText(type.btf, type.typeId, style);
       return { size: type.size, decode: (view, offset, end) => line(text(view, offset, end), type) };
     }),
     (view, offset, end) => line(json ? bytes(view, offset, end) : dump(view, offset, end), undefined),

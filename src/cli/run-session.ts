@@ -5,7 +5,7 @@ import { AttachType, MapType } from "../isa/index.ts";
 import type { Kernel } from "../kernel/index.ts";
 import { LinuxLink } from "../kernel/linux/index.ts";
 import type { Attachment, Collection } from "../runtime/collection/collection.ts";
-import { isEventMap } from "../runtime/collection/event-types.ts";
+import { isEventMap } from "../runtime/records/event-types.ts";
 import { type PrintedFormats, printedFormats } from "../runtime/collection/printed-formats.ts";
 import { type FdOutput, OutputClosed } from "../runtime/output.ts";
 import { PrintkReader, type PrintedLine } from "../runtime/printk.ts";
@@ -115,7 +115,7 @@ export class RunSession {
       if (!isEventMap(spec) || this.collection.spec.maps[spec.name]?.autocreate === false) continue;
       const events = this.collection.eventsOf(spec.name)!;
       const map = this.collection.map(spec.name);
-      const decode = recordLines(this.btf, events, this.options.json);
+      const decode = recordLines(events, this.options.json);
       let reader: EventReader<string>;
       if (map instanceof RingBufferMap) reader = map.reader({}, decode);
       else if (map instanceof PerfEventArrayMap) {

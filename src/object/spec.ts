@@ -3,6 +3,7 @@
  * Numbers of map and program types are the kernel's own (`MapType`, `ProgType` in isa).
  */
 import type { AttachRequest } from "./attach.ts";
+import type { DwarfSections } from "./dwarf/entries.ts";
 import type { ExternSpec, VariableSpec } from "./variables.ts";
 
 /** A map as it will be created. */
@@ -139,4 +140,6 @@ export interface BpfObject {
   readonly externs?: readonly ExternSpec[];
   /** `LINUX_VERSION_CODE` of section `version`, which kernels before 5.0 compare with their own for kprobes. */
   readonly kernelVersion?: number;
+  /** Debug information of the files that it was read from, for those who want types that BTF leaves out. No kernel takes it. */
+  readonly dwarf?: readonly DwarfSections[];
 }

@@ -64,7 +64,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "skep run", () => {
     const { stdout, stderr, status } = await during([object, ...mine, "--set", "verbose=true", "-s", "min_us=0x10"], 3);
     expect(status).toBe(0);
     expect(stderr).toBe(
-      "events: records are taken for struct event: the only struct of 80 bytes\n" +
+      "events: records are taken for struct event: named at api.bpf.c:94\n" +
         'program never is loaded and not attached: its section socket does not say where it goes; give a socket: { kind: "socket", fd: 3 }\n' +
         "Attached 2 programs\n",
     );

@@ -71,7 +71,7 @@ describeWith(["clang"], "skep gen types", () => {
     ["api", '    /** SEC("tracepoint/syscalls/sys_enter_getppid") */\n    on_getppid: Program;'],
     [
       "api",
-      "    /** RINGBUF, 65536 bytes; records: the only struct of 80 bytes. */\n    events: RingBufferMap<Event>;",
+      "    /** RINGBUF, 65536 bytes; records: named at api.bpf.c:94. */\n    events: RingBufferMap<Event>;",
     ],
     ["api", "    points: TypedMap<number, Point>;"],
     [

@@ -55,6 +55,7 @@ function comparable(object: BpfObject): unknown {
   return {
     ...object,
     btf: undefined,
+    dwarf: undefined,
     programs: object.programs.map((p) => ({ ...p, code: neutralCode(p) })).toSorted(byName),
     maps: object.maps
       .map(({ keyTypeId: _key, valueTypeId: _value, inner, structOps, ...map }) => ({

@@ -238,7 +238,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "an object in the ker
     expect(obj.map(".bss").spec.type).toBe(MapType.ARRAY);
     expect(obj.eventsOf("events")).toMatchObject({
       types: [{ typeName: "struct event", size: 80 }],
-      why: "the only struct of 80 bytes",
+      why: "named at api.bpf.c:94",
     });
   });
 

@@ -2,7 +2,7 @@
 import { Btf } from "../../btf/index.ts";
 import { MapType } from "../../isa/index.ts";
 import type { BpfObject, KconfigExtern, MapSpec, ProgramSpec } from "../../object/index.ts";
-import { eventTypes, type MapEvents } from "../../runtime/collection/event-types.ts";
+import { eventTypes, type MapEvents } from "../../runtime/records/event-types.ts";
 import { KCONFIG_MAP, variableSections } from "../../runtime/collection/section-names.ts";
 import { commentText, pascalCase, propertyKey, UniqueNames } from "./identifiers.ts";
 import { mapTypeText } from "./map-types.ts";
@@ -33,7 +33,10 @@ const BASE64_LINE = 112;
  * The text of a TypeScript module. Throws SkepError when `events` names what does not exist, ParseError for damaged BTF.
  */
 export function generateTypes(object: BpfObject, options: GenerateTypesOptions = {}): string {
-  const btf = object.btf === undefined ? undefined : Btf.parse(object.btf);
+  const own = object.btf === undefined ? undefined : Btf.parse(object.btf);
+  const events = new Map(eventTypes(object, own, options.events).map((entry) => [entry.map, entry]));
+  // Records may be of types that are behind the object's own.
+  const btf = [...events.values()].flatMap(({ types }) => types)[0]?.btf ?? own;
   const names = new UniqueNames();
   const root = names.take(pascalCase(object.name ?? "object"), `${pascalCase(object.name ?? "object")}Object`);
   const imports = new Set<string>(object.programs.length > 0 ? ["Program"] : []);
@@ -41,7 +44,6 @@ export function generateTypes(object: BpfObject, options: GenerateTypesOptions =
   const reference = (typeId: number | undefined, indent: string): string =>
     writer === undefined || !typeId ? "Uint8Array" : writer.reference(typeId, indent);
 
-  const events = new Map(eventTypes(object, btf, options.events).map((entry) => [entry.map, entry]));
   const members = [
     "  programs: {",
     ...object.programs.flatMap((program) => programLines(program)),

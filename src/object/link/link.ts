@@ -138,6 +138,7 @@ class Linker {
       symbols: this.symbols,
       ...(btf === undefined ? {} : { btf }),
       ...(ext === undefined ? {} : { ext }),
+      dwarf: images.flatMap(({ dwarf }) => dwarf),
     };
   }
 

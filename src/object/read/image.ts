@@ -3,6 +3,7 @@ import { ParseError, StringTable, UnsupportedError } from "../../base/index.ts";
 import { decodeBtfExt } from "../../btf/index.ts";
 import type { BtfExt } from "../../btf/index.ts";
 import { INSN_SIZE } from "../../isa/index.ts";
+import type { DwarfSections } from "../dwarf/entries.ts";
 import { Elf } from "../elf.ts";
 import type { ElfSection } from "../elf.ts";
 import {
@@ -76,6 +77,8 @@ export interface ObjectImage {
   readonly btf?: Uint8Array;
   /** `.BTF.ext`; none without `.BTF`, which it refers to. */
   readonly ext?: BtfExt;
+  /** Debug information, of each file that was linked; empty where it was stripped. */
+  readonly dwarf: readonly DwarfSections[];
 }
 
 /** Visibilities of symbols that other files do not see. */
@@ -140,13 +143,41 @@ export function readImage(bytes: Uint8Array, file: string): ObjectImage {
     symbols,
     ...(btf === undefined ? {} : { btf }),
     ...(ext === undefined ? {} : { ext: decodeBtfExt(ext, `${file}: .BTF.ext`) }),
+    dwarf: debugSections(elf, file),
   };
+}
+
+/** Views of the file, which nothing looks into here. */
+function debugSections(elf: Elf, file: string): DwarfSections[] {
+  const named = (name: string): Uint8Array | undefined => {
+    const section = elf.sectionByName(name);
+    if (section === undefined || section.type !== ElfSectionType.PROGBITS) return undefined;
+    const isCompressed = ((Number(section.flags) >>> 0) & ElfSectionFlag.COMPRESSED) !== 0;
+    return isCompressed ? undefined : elf.sectionData(section);
+  };
+  const info = named(".debug_info");
+  const abbrev = named(".debug_abbrev");
+  if (info === undefined || abbrev === undefined) return [];
+  const str = named(".debug_str");
+  const lineStr = named(".debug_line_str");
+  const strOffsets = named(".debug_str_offsets");
+  return [
+    {
+      file,
+      bigEndian: elf.header.bigEndian,
+      info,
+      abbrev,
+      ...(str === undefined ? {} : { str }),
+      ...(lineStr === undefined ? {} : { lineStr }),
+      ...(strOffsets === undefined ? {} : { strOffsets }),
+    },
+  ];
 }
 
 /** A ParseError at an offset of a section. */
 export function damagedAt(
-  image: ObjectImage,
-  section: ImageSection | string,
+  image: Pick<ObjectImage, "file">,
+  section: Pick<ImageSection, "name"> | string,
   offset: number,
   what: string,
 ): ParseError {

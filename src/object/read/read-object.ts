@@ -73,6 +73,7 @@ export function readObjectImage(image: ObjectImage, name: string): BpfObject {
     variables: readVariables(image, fixed, places.data),
     externs: externs.specs,
     ...(version === undefined ? {} : { kernelVersion: version }),
+    ...(image.dwarf.length === 0 ? {} : { dwarf: image.dwarf }),
   };
 }
 

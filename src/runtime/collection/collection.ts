@@ -6,7 +6,7 @@ import type { Kernel, KernelMap, KernelProgram, Link, LoadedObject, LoadOptions 
 import type { AttachRequest, BpfObject } from "../../object/index.ts";
 import { type AttachedProgram, type AttachOptions, attachProgram } from "../attachment/index.ts";
 import type { MapHandle } from "../maps/base.ts";
-import { eventTypes, type MapEvents } from "./event-types.ts";
+import { eventTypes, type MapEvents } from "../records/event-types.ts";
 import { GlobalVariables } from "./globals.ts";
 import { openMap } from "./maps.ts";
 import { namedThings, noSuchName } from "./names.ts";

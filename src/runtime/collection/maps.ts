@@ -5,7 +5,7 @@ import type { MapSpec } from "../../object/index.ts";
 import { type AnyMap, typedMap } from "../maps/factory.ts";
 import type { Decode } from "../readers/batch.ts";
 import { codecFor } from "../values/codec-for.ts";
-import type { MapEvents } from "./event-types.ts";
+import type { MapEvents } from "../records/event-types.ts";
 
 /** Perf buffers fill records up to a multiple of 8 bytes. */
 const PADDING = 8;
@@ -49,8 +49,8 @@ const copyBytes: Decode<unknown> = (view, offset, end) =>
 /** The class for a map's type, with codecs for its keys and values. `events` are the types of its records. */
 export function openMap(map: KernelMap, spec: MapSpec, btf: Btf | undefined, events: MapEvents | undefined): AnyMap {
   if (btf === undefined || events === undefined) return typedMap(map, spec, btf);
-  const decoders = events.types.map(({ typeId, size }) => {
-    const codec = codecFor(btf, typeId);
+  const decoders = events.types.map(({ btf: types, typeId, size }) => {
+    const codec = codecFor(types, typeId);
     return { size, decode: (view: DataView, offset: number, end: number) => codec.read(view, offset, end) };
   });
   return typedMap(map, spec, btf, { event: decodeBySize(decoders, copyBytes) });

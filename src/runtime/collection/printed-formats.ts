@@ -1,7 +1,7 @@
 /** What an object's programs print: their formats tell their lines from those of other programs. */
 import { helperByName } from "../../isa/index.ts";
 import type { BpfObject } from "../../object/index.ts";
-import { helperCalls } from "./call-arguments.ts";
+import { helperCalls } from "../records/call-arguments.ts";
 
 const utf8 = new TextDecoder();
 

@@ -1,10 +1,20 @@
 /** What a program's code gives to helpers, as far as it is constant: maps, places in maps, numbers. */
 import { ParseError } from "../../base/index.ts";
-import { Alu, Class, decode, type Insn, OPCODE_FORMS, PseudoImm64, slotsOf, targetOf } from "../../isa/index.ts";
+import {
+  Alu,
+  Class,
+  decode,
+  helperByName,
+  type Insn,
+  OPCODE_FORMS,
+  PseudoImm64,
+  slotsOf,
+  targetOf,
+} from "../../isa/index.ts";
 import type { ProgramSpec } from "../../object/index.ts";
 
-/** What is known of a register: a number, a map, a place in a map's first value, or nothing. */
-export type Known = number | { readonly map: string; readonly offset?: number } | undefined;
+/** What is known of a register: a number, a map, a place in a map's first value, a value that was looked up in a map, or nothing. */
+export type Known = number | { readonly map: string; readonly offset?: number; readonly isValue?: true } | undefined;
 
 /** A call of a helper, with what is known of the registers before it. */
 export interface HelperCall {
@@ -14,6 +24,9 @@ export interface HelperCall {
   /** r0 to r10. */
   readonly registers: readonly Known[];
 }
+
+/** The helper that gives a pointer to a map's value. */
+const LOOKUP: number | undefined = helperByName("map_lookup_elem")?.id;
 
 const REGISTERS = 11;
 /** r0 to r5 are what a call leaves undefined. */
@@ -94,7 +107,9 @@ function propagate(program: ProgramSpec, bySlot: ReadonlyMap<number, Insn>): Map
 }
 
 function equal(a: Known, b: Known): boolean {
-  return typeof a === "object" && typeof b === "object" ? a.map === b.map && a.offset === b.offset : a === b;
+  return typeof a === "object" && typeof b === "object"
+    ? a.map === b.map && a.offset === b.offset && a.isValue === b.isValue
+    : a === b;
 }
 
 /** What an instruction leaves in the registers. */
@@ -126,7 +141,13 @@ function step(state: Known[], insn: Insn, loaded: Known): void {
       state[src] = undefined;
       state[0] = undefined;
       break;
-    case "call":
+    case "call": {
+      const map = state[1];
+      const isLookup = insn.src === 0 && imm === LOOKUP && typeof map === "object" && map.offset === undefined;
+      state.fill(undefined, 0, SCRATCHED);
+      if (isLookup && map.isValue === undefined) state[0] = { map: map.map, isValue: true };
+      break;
+    }
     case "callx":
     case "ld-abs":
     case "ld-ind":

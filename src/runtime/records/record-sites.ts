@@ -12,22 +12,24 @@ export interface RecordSite {
   readonly map: string;
   /** Bytes; undefined when only the running program knows. */
   readonly size: number | undefined;
+  /** The map whose value is written, when it is one that was looked up in a map. */
+  readonly valueOf?: string;
   /** Text of the C line, when the object tells. */
   readonly source?: string;
   /** `file.c:12`. */
   readonly place?: string;
 }
 
-/** Registers of the map and of the size, by the helper that writes. */
-const writers: ReadonlyMap<number, { readonly map: number; readonly size: number }> = new Map(
+/** Registers of the map, of the size and of the record, by the helper that writes. */
+const writers: ReadonlyMap<number, { readonly map: number; readonly size: number; readonly data?: number }> = new Map(
   (
     [
       ["ringbuf_reserve", { map: 1, size: 2 }],
-      ["ringbuf_output", { map: 1, size: 3 }],
+      ["ringbuf_output", { map: 1, size: 3, data: 2 }],
       ["ringbuf_reserve_dynptr", { map: 1, size: 2 }],
-      ["perf_event_output", { map: 2, size: 5 }],
-      ["skb_output", { map: 2, size: 5 }],
-      ["xdp_output", { map: 2, size: 5 }],
+      ["perf_event_output", { map: 2, size: 5, data: 4 }],
+      ["skb_output", { map: 2, size: 5, data: 4 }],
+      ["xdp_output", { map: 2, size: 5, data: 4 }],
     ] as const
   ).flatMap(([name, registers]) => {
     const helper = helperByName(name);
@@ -48,14 +50,16 @@ function sitesOf(program: ProgramSpec, btf: Btf | undefined): RecordSite[] {
   return calls.flatMap(({ insnIndex, helper, registers }) => {
     const at = writers.get(helper)!;
     const map = registers[at.map];
-    if (typeof map !== "object" || map.offset !== undefined) return [];
+    if (typeof map !== "object" || map.offset !== undefined || map.isValue === true) return [];
     const size = registers[at.size];
+    const data = at.data === undefined ? undefined : registers[at.data];
     const line = lines.findLast((record) => record.insnIndex <= insnIndex);
     return {
       program: program.name,
       insnIndex,
       map: map.map,
       size: typeof size === "number" ? size : undefined,
+      ...(typeof data === "object" && data.isValue === true ? { valueOf: data.map } : {}),
       ...(line === undefined
         ? {}
         : { source: line.source.trim(), place: `${line.file.slice(line.file.lastIndexOf("/") + 1)}:${line.line}` }),
