@@ -140,21 +140,22 @@ export class BtfBuilder {
   }
 
   /**
-   * Promises a struct that {@link defineStruct} will give its members, so that it may hold pointers to itself.
+   * Promises a struct (or union) that {@link defineStruct} will give its members, so that it may hold pointers to itself.
    * Left undefined, it is written as a forward declaration.
    */
-  declareStruct(name: string): number {
-    return this.append(this.encode(BtfKind.FWD, this.identifier(name, "struct"), 0));
+  declareStruct(name: string, union: boolean = false): number {
+    return this.append(this.encode(BtfKind.FWD, this.identifier(name, "struct"), 0, [], 0, union));
   }
 
-  /** Gives a declared struct its body. Throws RangeError when `id` is no declared struct or has a body. */
+  /** Gives a declared struct or union its body. Throws RangeError when `id` is none or has a body. */
   defineStruct(id: number, size: number, members: readonly BtfMemberSpec[]): void {
     const declared = this.types[id - 1];
     if (declared === undefined || ((declared[1]! >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK) !== BtfKind.FWD) {
       throw new RangeError(`BTF: type ${id} is no declared struct without members`);
     }
+    const kind = (declared[1]! & BtfInfo.KIND_FLAG) === 0 ? BtfKind.STRUCT : BtfKind.UNION;
     const { rest, flag } = this.encodeMembers("struct", size, members);
-    this.types[id - 1] = this.encode(BtfKind.STRUCT, declared[0]!, size, rest, members.length, flag);
+    this.types[id - 1] = this.encode(kind, declared[0]!, size, rest, members.length, flag);
   }
 
   /** A struct or union whose body is elsewhere. */

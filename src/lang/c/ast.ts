@@ -150,6 +150,8 @@ export interface VariableDecl {
   /** Its address is taken, or it is an aggregate: it must be in memory. */
   addressTaken: boolean;
   used: boolean;
+  /** Of a static variable in a block: its function's name, which the object puts before its own. */
+  readonly within?: string;
 }
 
 /** A function. */

@@ -1,12 +1,26 @@
 /** The C compiler's front door: a source file becomes an object. */
 import type { SourceText } from "../../base/index.ts";
 import type { Btf } from "../../btf/index.ts";
+import { DEFAULT_TARGET, compileModule } from "../../compiler/index.ts";
 import type { KernelTarget, Module, OptimizeLevel } from "../../compiler/index.ts";
+import { objectName } from "../../object/index.ts";
 import type { BpfObject } from "../../object/index.ts";
 import type { BccOptions } from "./bcc/options.ts";
 import type { BccUnit } from "./bcc/unit.ts";
-import type { Diagnostics } from "./diagnostics.ts";
-import type { HeaderProvider } from "./preprocessor/headers.ts";
+import type { Dialect } from "./dialect.ts";
+import { Diagnostics } from "./diagnostics.ts";
+import { BuiltinHeaders } from "./headers/index.ts";
+import { NameTable } from "./names.ts";
+import { KernelDeclarations } from "./outer.ts";
+import { parseUnit } from "./parser/unit.ts";
+import type { Header, HeaderProvider, HeaderRequest } from "./preprocessor/headers.ts";
+import { predefinedMacros } from "./preprocessor/predefined.ts";
+import { Preprocessor } from "./preprocessor/preprocessor.ts";
+import { type Token, TokenKind, tokensToText } from "./preprocessor/token.ts";
+import { isKnown } from "./parser/known.ts";
+import { SourceMap } from "./source-map.ts";
+import { KernelTypes } from "./types/kernel-types.ts";
+import { type LoweredUnit, lowerUnit } from "./unit/unit.ts";
 
 /** Which C it is: libbpf's (`SEC("…")`, maps as structs) or BCC's (`BPF_HASH`, tables with methods). */
 export type CDialect = "libbpf" | "bcc";
@@ -56,3 +70,176 @@ export interface CLowered {
 
 /** Signature of `compileC`. Throws CompileError (every message with its place) when the source has errors. */
 export type CompileC = (source: SourceText, options?: CCompileOptions) => CCompilation;
+
+/** How a dialect is recognised and made for a compilation. */
+interface DialectEntry {
+  readonly name: CDialect;
+  /** True when a source is of this dialect by what it uses. */
+  recognises(text: string): boolean;
+  make(options: CCompileOptions, types: KernelTypes | undefined): Dialect;
+}
+
+/** Dialects beside libbpf's; the first that recognises a source is taken when none is named. */
+const dialects: readonly DialectEntry[] = [];
+
+/**
+ * Compiles a source file to an object. Throws CompileError with every message when the source has errors, and SkepError when a program
+ * exceeds what the kernel gives it.
+ */
+export function compileC(source: SourceText, options: CCompileOptions = {}): CCompilation {
+  const front = new FrontEnd(source, options);
+  const { module, btf, kernelVersion, bcc } = front.lower();
+  const { variables = [], externs = [] } = module;
+  const object = compileModule(module, {
+    btf,
+    target: options.target ?? DEFAULT_TARGET,
+    ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
+  });
+  return {
+    object: {
+      ...object,
+      name: front.objectName,
+      byteOrder: "little",
+      variables,
+      externs,
+      ...(kernelVersion === undefined ? {} : { kernelVersion }),
+    },
+    dialect: front.dialectName,
+    diagnostics: front.diagnostics,
+    includes: front.includes,
+    ...(bcc === undefined ? {} : { bcc }),
+  };
+}
+
+/** The IR of a source, before any pass. Throws CompileError when the source has errors. */
+export function lowerC(source: SourceText, options: CCompileOptions = {}): CLowered {
+  const front = new FrontEnd(source, options);
+  const { module } = front.lower();
+  return { module, dialect: front.dialectName, diagnostics: front.diagnostics };
+}
+
+/** What the parser sees of a source: macros expanded, headers read. Throws CompileError when the source has errors. */
+export function preprocessC(source: SourceText, options: CCompileOptions = {}): string {
+  const front = new FrontEnd(source, options);
+  const { preprocessor } = front;
+  const tokens: Token[] = [];
+  for (let token = preprocessor.next(); token.kind !== TokenKind.END; token = preprocessor.next()) tokens.push(token);
+  front.diagnostics.throwIfErrors();
+  return `${tokensToText(tokens, true)}\n`;
+}
+
+/** Where parts of a compilation meet. */
+class FrontEnd {
+  readonly diagnostics: Diagnostics;
+  readonly dialectName: CDialect;
+  readonly preprocessor: Preprocessor;
+  readonly objectName: string;
+  private readonly options: CCompileOptions;
+  private readonly dialect: Dialect | undefined;
+  private readonly types: KernelTypes | undefined;
+  private readonly names = new NameTable();
+  private readonly headers: HeaderChain;
+
+  constructor(source: SourceText, options: CCompileOptions) {
+    const sources = new SourceMap();
+    this.options = options;
+    this.diagnostics = new Diagnostics(sources);
+    this.objectName = objectName(source.name).replace(/\W/g, "_");
+    this.types = options.kernelTypes === undefined ? undefined : new KernelTypes(options.kernelTypes);
+    const entry = chooseDialect(source.text, options.dialect);
+    this.dialectName = entry?.name ?? "libbpf";
+    this.dialect = entry?.make(options, this.types);
+    this.headers = new HeaderChain(options, this.dialect, this.dialectName);
+    this.preprocessor = new Preprocessor(source.name, source.text, {
+      sources,
+      names: this.names,
+      diagnostics: this.diagnostics,
+      headers: this.headers,
+      prelude: prelude(options, this.dialect),
+      known: isKnown,
+    });
+  }
+
+  get includes(): readonly string[] {
+    return [...this.headers.found];
+  }
+
+  lower(): LoweredUnit {
+    const { diagnostics, dialect, options } = this;
+    const outer = dialect?.outer ?? new KernelDeclarations(this.types);
+    const unit = parseUnit(this.preprocessor, diagnostics, this.names, outer);
+    diagnostics.throwIfErrors();
+    const transformed = dialect?.transform(unit, diagnostics);
+    diagnostics.throwIfErrors();
+    const lowered = lowerUnit(transformed?.unit ?? unit, diagnostics, {
+      name: this.objectName,
+      target: options.target ?? DEFAULT_TARGET,
+      sameKernel: options.sameKernel === true,
+      ...(transformed === undefined ? {} : { dialect: transformed }),
+    });
+    diagnostics.throwIfErrors();
+    return lowered;
+  }
+}
+
+function chooseDialect(text: string, wanted: CDialect | undefined): DialectEntry | undefined {
+  if (wanted !== undefined) return dialects.find(({ name }) => name === wanted);
+  return dialects.find((dialect) => dialect.recognises(text));
+}
+
+const TARGET_ARCH: Readonly<Record<"x86_64" | "arm64", string>> = { x86_64: "x86", arm64: "arm64" };
+
+/** Macros and headers that come before the source. */
+function prelude(options: CCompileOptions, dialect: Dialect | undefined): string {
+  const { target = DEFAULT_TARGET, arch = "x86_64", macros = [], include = [] } = options;
+  const lines = [
+    predefinedMacros({ cpu: Number(target.cpu.slice(1)) as 1 | 2 | 3 | 4 }),
+    `#define __TARGET_ARCH_${TARGET_ARCH[arch]} 1`,
+    dialect?.prelude ?? "",
+  ];
+  for (const macro of macros) {
+    if ("undefine" in macro) lines.push(`#undef ${macro.undefine}`);
+    else {
+      const equals = macro.define.indexOf("=");
+      if (equals === -1) lines.push(`#define ${macro.define} 1`);
+      else lines.push(`#define ${macro.define.slice(0, equals)} ${macro.define.slice(equals + 1)}`);
+    }
+  }
+  for (const file of include) lines.push(`#include "${file}"`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** The user's headers, then those of the dialect, then those of the compiler. */
+class HeaderChain implements HeaderProvider {
+  /** Paths of the user's headers that were read. */
+  readonly found = new Set<string>();
+  private readonly user: HeaderProvider | undefined;
+  private readonly dialect: Dialect | undefined;
+  private readonly builtin: BuiltinHeaders;
+
+  constructor(options: CCompileOptions, dialect: Dialect | undefined, name: CDialect) {
+    const { arch, kernelVersion, target = DEFAULT_TARGET } = options;
+    this.user = options.headers;
+    this.dialect = dialect;
+    this.builtin = new BuiltinHeaders({
+      dialect: name,
+      kernelVersion: kernelVersion ?? [...target.version, 0],
+      ...(arch === undefined ? {} : { arch }),
+    });
+  }
+
+  find(request: HeaderRequest): Header | undefined {
+    const users = this.user?.find(request);
+    if (users !== undefined) {
+      this.found.add(users.path);
+      return users;
+    }
+    const text = request.next ? undefined : this.dialect?.header(request.name);
+    if (text !== undefined) return { path: `<skep>/${request.name}`, text, system: true };
+    return this.builtin.find(request);
+  }
+
+  nearest(name: string): readonly string[] {
+    return [...new Set([...(this.user?.nearest?.(name) ?? []), ...this.builtin.nearest(name)])];
+  }
+}

@@ -54,7 +54,9 @@ export function readExterns(image: ObjectImage, btf: Btf | undefined, editor: Bt
     symbols.push([symbol, symbol.name]);
     if (!named.has(symbol.name)) named.set(symbol.name, readExtern(image, btf, sectionOf, symbol, alignments));
   }
-  const { specs, kconfigSize } = layOut(image, [...named.values()], alignments);
+  const { specs, kconfigSize } = placeKconfig([...named.values()], alignments, (what) =>
+    damagedAt(image, ".BTF", 0, what),
+  );
   for (const spec of specs) named.set(spec.name, spec);
   describeKsyms(image, btf, editor, named);
   describeKconfig(image, btf, editor, named, kconfigSize);
@@ -125,11 +127,14 @@ function kconfigShape(btf: Btf, typeId: number): Pick<KconfigExtern, "shape" | "
   }
 }
 
-/** Options first: by falling alignment, then by size, then by name; the others by name. */
-function layOut(
-  image: ObjectImage,
+/**
+ * Places of options in `.kconfig`, as libbpf has them: by falling alignment, then by size, then by name. They stand before the others,
+ * which follow by name. `tooLarge` makes the error of options that are longer together than any are.
+ */
+export function placeKconfig(
   specs: readonly ExternSpec[],
   alignments: ReadonlyMap<ExternSpec, number>,
+  tooLarge: (what: string) => Error = (what) => new RangeError(what),
 ): { readonly specs: ExternSpec[]; readonly kconfigSize: number } {
   const byName = (a: ExternSpec, b: ExternSpec): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
   const options = specs
@@ -142,12 +147,7 @@ function layOut(
     const offset = Math.ceil(end / alignment) * alignment;
     end = offset + option.size;
     if (end > KCONFIG_LIMIT) {
-      throw damagedAt(
-        image,
-        ".BTF",
-        0,
-        `option ${option.name} of ${option.size} bytes: all options together may have ${KCONFIG_LIMIT}`,
-      );
+      throw tooLarge(`option ${option.name} of ${option.size} bytes: all options together may have ${KCONFIG_LIMIT}`);
     }
     return { ...option, offset };
   });

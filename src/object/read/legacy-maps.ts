@@ -17,8 +17,18 @@ const PIN_NONE = 0;
 
 const mapsOfMaps: ReadonlySet<number> = new Set([MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS]);
 
+type DefinitionSymbol = Pick<ImageSymbol, "name" | "section" | "value" | "size">;
+
+/** What is read of a file: a front end that has no file gives only this. */
+export interface LegacyImage extends Pick<ObjectImage, "file" | "byteOrder"> {
+  readonly symbols: readonly DefinitionSymbol[];
+}
+
+/** What is read of a section. */
+export type LegacySection = Pick<ImageSection, "index" | "name" | "data">;
+
 /** The maps of the section, in the order of their places. Throws ParseError for a definition that says more than is known. */
-export function readLegacyMaps(image: ObjectImage, section: ImageSection): PlacedDefinition[] {
+export function readLegacyMaps(image: LegacyImage, section: LegacySection): PlacedDefinition[] {
   const symbols = image.symbols
     .filter((s) => s.section === section.index && s.name !== "")
     .toSorted((a, b) => a.value - b.value);
@@ -43,9 +53,9 @@ interface ReadDefinition extends PlacedDefinition {
 }
 
 function readDefinition(
-  image: ObjectImage,
-  section: ImageSection,
-  symbol: ImageSymbol,
+  image: LegacyImage,
+  section: LegacySection,
+  symbol: DefinitionSymbol,
   end: number,
   u32: (offset: number) => number,
 ): ReadDefinition {

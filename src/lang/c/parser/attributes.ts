@@ -92,6 +92,11 @@ const readers: Readonly<Record<string, Reader>> = {
   },
 };
 
+/** True for attributes that mean something, by their names without underscores around them. */
+export function isAttribute(name: string): boolean {
+  return Object.hasOwn(readers, name);
+}
+
 /** Takes all attributes that come next. Gives true when there were any. */
 export function parseAttributes(context: ParserContext, into: GatheredAttributes): boolean {
   const { tokens } = context;

@@ -1,0 +1,82 @@
+/** Which functions are programs, and what their sections say of them. */
+import type { ProgramDecl } from "../../../compiler/index.ts";
+import { ProgType } from "../../../isa/index.ts";
+import { nearestSections, sectionMeaning } from "../../../object/index.ts";
+import type { FunctionDecl, VariableDecl } from "../ast.ts";
+import type { Diagnostics } from "../diagnostics.ts";
+import { initialBytes } from "./bytes.ts";
+
+/** Where functions that programs call are; in every other section a function is a program. */
+const TEXT = ".text";
+
+/** True for a function that a loader takes as a program. */
+export function isProgram(func: FunctionDecl): boolean {
+  const { section } = func.attributes;
+  return func.body !== undefined && section !== undefined && section !== TEXT;
+}
+
+/** True for a program that a struct of functions may name. */
+export function isStructOpsProgram(func: FunctionDecl): boolean {
+  const section = func.attributes.section?.replace(/^\?/, "") ?? "";
+  return isProgram(func) && sectionMeaning(section)?.type === ProgType.STRUCT_OPS;
+}
+
+/** What a program's section says, as readers of object files take it. Errors and warnings are about the function's name. */
+export function programDecl(func: FunctionDecl, diagnostics: Diagnostics): ProgramDecl {
+  const { name, location, attributes, storage } = func;
+  const whole = attributes.section ?? "";
+  const isOptional = whole.startsWith("?");
+  const section = isOptional ? whole.slice(1) : whole;
+  const length = name.length;
+  if (storage === "static") {
+    diagnostics.error(location, `program ${name} is static: loaders see global functions only`, {
+      length,
+      hint: "take away static",
+    });
+  }
+  const said = sectionMeaning(section);
+  if (said === undefined) {
+    const nearest = nearestSections(section);
+    const message = `SEC("${whole}") says no type of a program`;
+    if (nearest.length > 0) {
+      const names = nearest.map((near) => `SEC("${near}")`).join(" or ");
+      diagnostics.error(location, message, { length, hint: `did you mean ${names}?` });
+    } else {
+      diagnostics.warning(location, `${message}: whoever loads ${name} must give one`, {
+        length,
+        hint: 'names are those of libbpf, such as SEC("tp/sched/sched_switch") or SEC("xdp")',
+      });
+    }
+  } else if (said.problem !== undefined) {
+    diagnostics.warning(location, `SEC("${whole}"): ${said.problem}`, { length });
+  }
+  return {
+    type: said?.type ?? 0,
+    expectedAttachType: said?.expectedAttachType ?? 0,
+    section,
+    ...(said?.attachTo === undefined ? {} : { attachTo: said.attachTo }),
+    ...(said?.sleepable === true ? { sleepable: true } : {}),
+    ...(said === undefined || said.flags === 0 ? {} : { flags: said.flags }),
+    ...(said?.attach === undefined ? {} : { attach: said.attach }),
+    ...(said?.attachTypeOptional === true ? { attachTypeOptional: true } : {}),
+    ...(isOptional ? { autoload: false } : {}),
+  };
+}
+
+/** The kernel's name of a license is at most this long. */
+const LICENSE_LENGTH = 63;
+
+/** The text of a variable of section `license`. Undefined when it has none that is constant. */
+export function licenseText(variable: VariableDecl): string | undefined {
+  const { bytes, addresses, problem } = initialBytes(variable.initializer, variable.type);
+  if (problem !== undefined || addresses.length > 0) return undefined;
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(bytes.subarray(0, Math.min(end === -1 ? bytes.length : end, LICENSE_LENGTH)));
+}
+
+/** The number of a variable of section `version`. Undefined when it is none of 32 bits. */
+export function versionNumber(variable: VariableDecl): number | undefined {
+  const { bytes, addresses, problem } = initialBytes(variable.initializer, variable.type);
+  if (problem !== undefined || addresses.length > 0 || bytes.length !== 4) return undefined;
+  return new DataView(bytes.buffer).getUint32(0, true);
+}
