@@ -53,11 +53,7 @@ export interface CompiledFunction {
 export function compileModule(module: Module, options: CompileOptions = {}): BpfObject {
   const target = options.target ?? DEFAULT_TARGET;
   checkModule(module);
-  const work = inPlace(module, () => prepareModule(module, options));
-  const scratch = new ScratchMap(work);
-  const generated = inPlace(work, () => generateAll(work, target, scratch, options.scratch === true));
-  scratch.finish();
-
+  const { work, generated } = inPlace(module, () => generateModule(module, options, target));
   const btf = options.btf ?? new BtfBuilder();
   const linker = new Linker(work, generated, btf);
   const programs = work.funcs.filter((f) => f.role === "entry").map((f) => linker.link(f));
@@ -71,6 +67,28 @@ export function compileModule(module: Module, options: CompileOptions = {}): Bpf
   };
 }
 
+/** Optimised code of all functions. Where frames of called functions do not fit below each other, all that can be is inlined. */
+function generateModule(
+  module: Module,
+  options: CompileOptions,
+  target: KernelTarget,
+): { work: Module; generated: Map<string, GeneratedFunction> } {
+  const generate = (inlineAll: boolean): { work: Module; generated: Map<string, GeneratedFunction> } => {
+    const work = prepare(module, options, inlineAll);
+    const scratch = new ScratchMap(work);
+    const generated = generateAll(work, target, scratch, options.scratch === true);
+    scratch.finish();
+    return { work, generated };
+  };
+  try {
+    return generate(false);
+  } catch (error) {
+    const calls = module.funcs.some((f) => f.role === "static" && f.inline === undefined);
+    if (!(error instanceof LimitError) || error.code !== "stack" || !calls) throw error;
+    return generate(true);
+  }
+}
+
 /** Names the place of what exceeds a limit. */
 function inPlace<T>(module: Module, work: () => T): T {
   try {
@@ -82,10 +100,15 @@ function inPlace<T>(module: Module, work: () => T): T {
 
 /** Optimised and lowered IR of a copy of the module: what the code generator sees. */
 export function prepareModule(module: Module, options: CompileOptions = {}): Module {
+  return inPlace(module, () => prepare(module, options, false));
+}
+
+function prepare(module: Module, options: CompileOptions, inlineAll: boolean): Module {
   const target = options.target ?? DEFAULT_TARGET;
   const work = cloneModule(module);
   const dump = (stage: string): void => options.dump?.(stage, printModule(work));
   optimise(work, options.optimize ?? 2, target, {
+    inlineAll,
     after: (pass) => {
       if (options.check) checkModule(work);
       dump(pass);

@@ -435,7 +435,7 @@ describe("passes", () => {
       return %r
       }
       `);
-    inlineCalls(module, true);
+    inlineCalls(module, "profitable");
     checkModule(module);
     expect(module.funcs.map((f) => f.name)).toEqual(["f"]);
     expect(body(module.funcs[0]!)).toContain("= phi i64 [abs.neg: %2], [abs.pos: %0]");

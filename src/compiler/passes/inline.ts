@@ -1,5 +1,6 @@
 /** Inlining of subprograms: a BPF call costs a frame of at least 32 bytes, and its callee sees nothing of its arguments. */
 import { renameIncoming, substitute } from "../analysis.ts";
+import { helperByName } from "../../isa/index.ts";
 import { cloneBlocks } from "../clone.ts";
 import { constant } from "../builder.ts";
 import type { Block, Func, Inst, Module, Value } from "../ir.ts";
@@ -9,12 +10,17 @@ import { LimitError } from "../limits.ts";
 import { newBlock, newInst } from "./rewrite.ts";
 
 /** A subprogram of at most this many instructions is inlined wherever it is called. */
-const SMALL = 14;
+const SMALL = 24;
 /** One called from a single place is inlined up to this size. */
-const SINGLE_USE = 400;
-
+const SINGLE_USE = 4000;
 /** Registers hold so many arguments of a call. */
 const REGISTER_ARGS = 5;
+
+/** Helpers that kernels refuse together with subprograms: tail calls halve the stack, locks may not be held over calls. */
+const ALONE: ReadonlySet<number> = new Set(["tail_call", "spin_lock"].flatMap((name) => helperByName(name)?.id ?? []));
+
+/** Which calls are inlined: those marked `always`, also those where it pays, or all that can be. */
+export type InlinePolicy = "marked" | "profitable" | "all";
 
 function sizeOf(func: Func): number {
   return func.blocks.reduce((sum, b) => sum + b.insts.filter((i) => i.op !== "alloca").length + 1, 0);
@@ -24,39 +30,63 @@ function callsOf(func: Func): Inst[] {
   return func.blocks.flatMap((b) => b.insts.filter((i) => i.op === "call"));
 }
 
-/** Inlines calls: those marked `always`, and with `heuristics` small callees and those of a single caller. Returns true when any was. */
-export function inlineCalls(module: Module, heuristics: boolean): boolean {
-  const byName = new Map(module.funcs.map((f) => [f.name, f]));
-  let changed = false;
-  // A callee's own calls come first, so that what is copied is final; recursion is left for the stack check to report.
-  const done = new Set<Func>();
-  const visit = (func: Func, above: readonly Func[]): void => {
-    if (done.has(func)) return;
-    for (const call of callsOf(func)) {
-      const callee = byName.get(call.callee!);
-      if (callee && callee !== func && !above.includes(callee)) visit(callee, [...above, func]);
-    }
-    for (const call of callsOf(func)) {
-      const callee = byName.get(call.callee!);
-      if (!callee || callee === func || above.includes(callee) || !wanted(callee, module, heuristics)) continue;
-      inlineCall(func, call, callee);
-      changed = true;
-    }
-    done.add(func);
-  };
-  for (const func of module.funcs) visit(func, []);
-  if (changed) removeUnreferenced(module);
-  return changed;
+/** Inlines calls as the policy says. Returns true when any was. */
+export function inlineCalls(module: Module, policy: InlinePolicy): boolean {
+  return new Inliner(module, policy).run();
 }
 
-function wanted(callee: Func, module: Module, heuristics: boolean): boolean {
-  if (callee.role !== "static" || callee.inline === "never") return false;
-  if (callee.inline === "always" || callee.params.length > REGISTER_ARGS) return true;
-  if (!heuristics) return false;
-  const size = sizeOf(callee);
-  if (size <= SMALL) return true;
-  const uses = module.funcs.reduce((n, f) => n + callsOf(f).filter((c) => c.callee === callee.name).length, 0);
-  return uses === 1 && size <= SINGLE_USE;
+class Inliner {
+  private readonly module: Module;
+  private readonly policy: InlinePolicy;
+  private readonly byName: ReadonlyMap<string, Func>;
+  private readonly sites = new Map<string, number>();
+  private readonly done = new Set<Func>();
+  private changed = false;
+
+  constructor(module: Module, policy: InlinePolicy) {
+    this.module = module;
+    this.byName = new Map(module.funcs.map((f) => [f.name, f]));
+    const alone = (i: Inst): boolean => i.op === "ldabs" || (i.op === "helper" && ALONE.has(i.helper!));
+    const whole = policy === "profitable" && module.funcs.some((f) => f.blocks.some((b) => b.insts.some(alone)));
+    this.policy = whole ? "all" : policy;
+    for (const func of module.funcs) this.count(func, 1);
+  }
+
+  run(): boolean {
+    for (const func of this.module.funcs) this.visit(func, []);
+    if (this.changed) removeUnreferenced(this.module);
+    return this.changed;
+  }
+
+  private count(func: Func, step: number): void {
+    for (const { callee } of callsOf(func)) this.sites.set(callee!, (this.sites.get(callee!) ?? 0) + step);
+  }
+
+  /** A callee's own calls come first, so that what is copied is final; recursion is left for the stack check to report. */
+  private visit(func: Func, above: readonly Func[]): void {
+    if (this.done.has(func)) return;
+    const calls = callsOf(func);
+    for (const call of calls) {
+      const callee = this.byName.get(call.callee!);
+      if (callee && callee !== func && !above.includes(callee)) this.visit(callee, [...above, func]);
+    }
+    for (const call of calls) {
+      const callee = this.byName.get(call.callee!);
+      if (!callee || callee === func || above.includes(callee) || !this.wanted(callee)) continue;
+      inlineCall(func, call, callee);
+      this.count(callee, 1);
+      this.changed = true;
+    }
+    this.done.add(func);
+  }
+
+  private wanted(callee: Func): boolean {
+    if (callee.role !== "static" || callee.inline === "never") return false;
+    if (callee.inline === "always" || callee.params.length > REGISTER_ARGS || this.policy === "all") return true;
+    if (this.policy === "marked") return false;
+    const size = sizeOf(callee);
+    return size <= SMALL || (this.sites.get(callee.name) === 1 && size <= SINGLE_USE);
+  }
 }
 
 /** What was not inlined must be callable. @throws LimitError at the call that is not. */

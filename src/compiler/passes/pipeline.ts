@@ -3,6 +3,7 @@ import { removeDeadBlocks } from "../analysis.ts";
 import type { Func, Module } from "../ir.ts";
 import type { KernelTarget } from "../target.ts";
 import { simplifyCfg } from "./cfg.ts";
+import { foldConstantData } from "./constant-data.ts";
 import { removeDead } from "./dce.ts";
 import { removeDeadStores } from "./dse.ts";
 import { fold } from "./fold.ts";
@@ -11,12 +12,15 @@ import { initialiseInputs } from "./initialise.ts";
 import { checkCalls, inlineCalls, removeUnreferenced } from "./inline.ts";
 import { hoistInvariants, unrollLoops } from "./loops.ts";
 import { lower } from "./lower.ts";
+import { mergeStores } from "./merge-stores.ts";
 import { promote } from "./promote.ts";
 import { propagateConstants } from "./sccp.ts";
 
 /** A named step over one function; returns true when it changed anything. */
 type Step = readonly [name: string, run: (func: Func, module: Module) => boolean];
 
+const DATA: Step = ["data", foldConstantData];
+const MERGE: Step = ["merge", mergeStores];
 const PROMOTE: Step = ["promote", promote];
 const FOLD: Step = ["fold", fold];
 const CONSTANTS: Step = ["constants", propagateConstants];
@@ -27,8 +31,8 @@ const HOIST: Step = ["hoist", hoistInvariants];
 const UNROLL: Step = ["unroll", unrollLoops];
 const DEAD: Step = ["dead", removeDead];
 
-const FIRST: readonly Step[] = [CFG, PROMOTE, FOLD, CONSTANTS, CFG, DEAD];
-const ROUND: readonly Step[] = [PROMOTE, FOLD, EXPRESSIONS, CONSTANTS, FOLD, STORES, DEAD, CFG];
+const FIRST: readonly Step[] = [CFG, DATA, PROMOTE, FOLD, CONSTANTS, CFG, DEAD];
+const ROUND: readonly Step[] = [DATA, PROMOTE, FOLD, EXPRESSIONS, CONSTANTS, FOLD, STORES, DEAD, CFG];
 const LOOPS: readonly Step[] = [UNROLL, CONSTANTS, CFG, HOIST];
 /** Rounds stop when nothing changes; this bounds them. */
 const MAX_ROUNDS = 4;
@@ -46,7 +50,7 @@ export function optimise(
   module: Module,
   level: 0 | 1 | 2,
   target: KernelTarget,
-  options: { after?: (pass: string) => void } = {},
+  options: { after?: (pass: string) => void; inlineAll?: boolean } = {},
 ): void {
   const after = (pass: string): void => options.after?.(pass);
   const history = new Map<Func, History>();
@@ -71,7 +75,7 @@ export function optimise(
   removeUnreferenced(module);
   after("dead-blocks");
   if (level >= 1) run(FIRST, module.funcs);
-  if (inlineCalls(module, level >= 2)) history.clear();
+  if (inlineCalls(module, options.inlineAll ? "all" : level >= 2 ? "profitable" : "marked")) history.clear();
   checkCalls(module);
   after("inline");
   if (level >= 1) {
@@ -91,5 +95,6 @@ export function optimise(
     if (initialiseInputs(func, module)) lower(func, module, target);
   }
   after("initialise");
+  if (level >= 1) run([MERGE], module.funcs);
   for (const func of module.funcs) removeDeadBlocks(func);
 }
