@@ -236,12 +236,16 @@ class Linker {
 
   /** Functions of a program in the order they are placed: the entry, then what it reaches. */
   private reached(entry: Func): Func[] {
-    const order: Func[] = [entry];
-    for (let i = 0; i < order.length; i++) {
-      for (const name of references(order[i]!)) {
+    const order: Func[] = [];
+    const handler = entry.program?.exceptionCallback;
+    let next = 0;
+    for (const root of [entry.name, ...(handler === undefined ? [] : [handler])]) {
+      const add = (name: string): void => {
         const func = this.module.funcs.find((f) => f.name === name)!;
         if (!order.includes(func)) order.push(func);
-      }
+      };
+      add(root);
+      for (; next < order.length; next++) for (const name of references(order[next]!)) add(name);
     }
     return order;
   }

@@ -272,6 +272,8 @@ export interface ProgramDecl {
   readonly attach?: AttachRequest;
   readonly attachTypeOptional?: boolean;
   readonly autoload?: boolean;
+  /** A global function of the module that runs when the program throws (kernel 6.7). */
+  readonly exceptionCallback?: string;
 }
 
 /** One compilation: functions, maps and sources. */

@@ -90,7 +90,7 @@ export function compileC(source: SourceText, options: CCompileOptions = {}): CCo
   const front = new FrontEnd(source, options);
   const { module, btf, kernelVersion, bcc } = front.lower();
   const { variables = [], externs = [] } = module;
-  const object = compileModule(module, {
+  const object = compileModule(reachable(module), {
     btf,
     target: options.target ?? DEFAULT_TARGET,
     ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
@@ -109,6 +109,20 @@ export function compileC(source: SourceText, options: CCompileOptions = {}): CCo
     includes: front.includes,
     ...(bcc === undefined ? {} : { bcc }),
   };
+}
+
+/** The module without functions that no program reaches: they were lowered for what is wrong in them. */
+function reachable(module: Module): Module {
+  const byName = new Map(module.funcs.map((func) => [func.name, func]));
+  const reached = new Set(module.funcs.filter((func) => func.role === "entry"));
+  for (const func of reached) {
+    for (const { insts } of func.blocks) {
+      for (const { callee } of insts) if (callee !== undefined) reached.add(byName.get(callee)!);
+    }
+    const handler = func.program?.exceptionCallback;
+    if (handler !== undefined) reached.add(byName.get(handler)!);
+  }
+  return { ...module, funcs: module.funcs.filter((func) => reached.has(func)) };
 }
 
 /** The IR of a source, before any pass. Throws CompileError when the source has errors. */

@@ -29,7 +29,8 @@ export function typeText(btf: Btf, id: number, depth: number = 0): string {
     }
     case BtfKind.ENUM:
     case BtfKind.ENUM64:
-      return `enum ${type.name} ${type.size} {${type.values.map((v) => `${v.name}=${v.value}`).join(", ")}}`;
+      // Older compilers do not say whether values have a sign.
+      return `enum ${type.name} ${type.size} {${type.values.map((v) => `${v.name}=${BigInt.asIntN(type.size * 8, v.value)}`).join(", ")}}`;
     case BtfKind.INT:
       return `${type.name}:${type.size}:${type.encoding}`;
     case BtfKind.FUNC_PROTO:

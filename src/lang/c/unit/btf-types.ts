@@ -92,7 +92,10 @@ export class BtfTypes {
       case "tagged":
         return builder.typeTag(type.tag, this.convert(type.of, reach));
       case "qualified": {
-        let id = this.convert(type.of, reach);
+        // The kernel wants tags before qualifiers (`btf_check_type_tags`), wherever they were written.
+        const { of } = type;
+        if (of.kind === "tagged") return this.convert({ ...of, of: { ...type, of: of.of } }, reach);
+        let id = this.convert(of, reach);
         if (type.restrict) id = builder.restrict(id);
         if (type.volatile) id = builder.volatile(id);
         return type.const ? builder.constant(id) : id;

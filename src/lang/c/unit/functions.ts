@@ -20,6 +20,9 @@ const packetLoads: Readonly<Record<string, 8 | 16 | 32>> = {
   "llvm.bpf.load.word": 32,
 };
 
+/** Tag of a program, followed by the name of a function that runs when it throws. */
+const EXCEPTION_CALLBACK = "exception_callback:";
+
 interface Reached {
   readonly decl: FunctionDecl;
   readonly builder: FunctionBuilder;
@@ -36,6 +39,8 @@ export interface FunctionsHost {
   isProgram(func: FunctionDecl): boolean;
   program(func: FunctionDecl): ProgramDecl;
   lower(func: FunctionDecl, builder: FunctionBuilder): void;
+  /** A function of the file by its name. */
+  find(name: string): FunctionDecl | undefined;
 }
 
 /** All functions that programs reach. */
@@ -160,9 +165,29 @@ export class Functions {
       role,
       ...ids,
       ...(inline === undefined ? {} : { inline }),
-      ...(role === "entry" ? { program: this.host.program(decl) } : {}),
+      ...(role === "entry" ? { program: this.program(decl) } : {}),
     });
     return builder;
+  }
+
+  private program(decl: FunctionDecl): ProgramDecl {
+    const program = this.host.program(decl);
+    const tag = decl.attributes.declTags?.findLast((text) => text.startsWith(EXCEPTION_CALLBACK));
+    if (tag === undefined) return program;
+    const name = tag.slice(EXCEPTION_CALLBACK.length);
+    const handler = this.host.find(name);
+    if (handler?.body === undefined || handler.storage === "static" || this.host.isProgram(handler)) {
+      this.host.diagnostics.error(
+        decl.location,
+        `the exception callback ${name} of ${decl.name} is no global function`,
+        {
+          length: decl.name.length,
+        },
+      );
+      return program;
+    }
+    this.reach(handler);
+    return { ...program, exceptionCallback: name };
   }
 
   /** Programs have no recursion: the kernel would refuse it. */

@@ -93,6 +93,7 @@ class Unit implements UnitContext {
       externs: this.externs,
       isProgram: (func) => this.isProgram(func),
       program: (func) => this.dialectPrograms?.get(func) ?? programDecl(func, diagnostics),
+      find: (name) => unit.functions.find((func) => func.name === name),
       lower: (func, builder) => lowerBody(func, builder, this),
     });
   }
