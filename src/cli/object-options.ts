@@ -12,7 +12,8 @@ export const OBJECT_COMMANDS: readonly Command[] = [
       "Loads everything in an object file that clang made (prog.bpf.o) into the running kernel, attaches what SEC() says where, and\n" +
       "prints bpf_printk() output and records of ring buffers and perf buffers as they come, until Ctrl-C; then the maps. Nothing\n" +
       "stays attached. Several files are linked to one object. What records are tells the type of the map's values, or the C lines\n" +
-      "that write them with the object's debug information (clang -g), or --event.",
+      "that write them with the object's debug information (clang -g), or --event.\n" +
+      "Programs that this kernel does not take are left out, and so is the second of two for one place (fentry/f and kprobe/f).",
     options: [
       {
         long: "set",
@@ -39,6 +40,10 @@ export const OBJECT_COMMANDS: readonly Command[] = [
         value: "PROGRAM=WHERE",
         repeats: true,
         help: "attach this program there: a name as in SEC(), for XDP eth0, for tc eth0:ingress, for cgroups a directory (may be given several times)",
+      },
+      {
+        long: "strict",
+        help: "everything or nothing: by default what this kernel does not take is left out, and said",
       },
       { long: "no-attach", help: "load and do not attach" },
       { long: "dry-run", help: "load and attach everything, then end" },

@@ -1,7 +1,7 @@
 /** `skep run`: an object file in the running kernel. */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { SkepError, UsageError } from "../base/index.ts";
+import { SkepError, UsageError, VerifierError } from "../base/index.ts";
 import { MapType, ProgType } from "../isa/index.ts";
 import { programTypeName } from "../inspect/index.ts";
 import { openLinuxKernel } from "../kernel/index.ts";
@@ -14,6 +14,7 @@ import { isAlive } from "../runtime/trace.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { programNames } from "./disasm.ts";
+import { describeFailure } from "./failure.ts";
 import { eventOptions } from "./gen.ts";
 import { readBtfFile, readLinkedOperands } from "./object-file.ts";
 import { placeExample, setPlaces } from "./run-places.ts";
@@ -55,10 +56,11 @@ export async function runCommand(args: Arguments): Promise<number> {
     try {
       // Records and lines that come while programs are attached one after the other are not lost.
       session.prepare();
-      await collection.load(load);
+      const partial = !args.options.has("strict");
+      await collection.load({ ...load, partial });
       if (args.options.has("verbose")) sayLoaded(collection);
       session.openReaders();
-      const attached = args.options.has("no-attach") ? [] : await collection.attach(pid === undefined ? {} : { pid });
+      const attached = args.options.has("no-attach") ? [] : await attachAll(collection, partial, pid, say);
       if (!args.options.has("no-attach")) sayAttached(collection, attached, say);
       const directory = textOption(args, "pin");
       if (directory !== undefined) pinAll(collection, attached, directory, say);
@@ -134,10 +136,46 @@ function pidOption(args: Arguments): number | undefined {
   return pid;
 }
 
+/** Attaches, and says what is left out, also when that is everything. */
+async function attachAll(
+  collection: Collection,
+  partial: boolean,
+  pid: number | undefined,
+  say: (text: string) => void,
+): Promise<Attachment[]> {
+  try {
+    return await collection.attach({ partial, ...(pid === undefined ? {} : { pid }) });
+  } finally {
+    sayLeftOut(collection, say);
+  }
+}
+
+/** Logs of the verifier that are shown; of more programs only its verdicts are. */
+const LOGS = 2;
+
+function sayLeftOut({ leftOut, object }: Collection, say: (text: string) => void): void {
+  let logs = 0;
+  for (const { program, error } of leftOut) {
+    const section = object.programs.find(({ name }) => name === program)?.section;
+    const isLog = error instanceof VerifierError && ++logs <= LOGS;
+    const why = isLog ? describeFailure(error, false, false).text : error.message.split("\n")[0]!;
+    const reason = why.replace(`program ${program}: `, "");
+    say(`left out: program ${program}${section === undefined ? "" : ` (${section})`}: ${reason}`);
+  }
+  if (leftOut.some(({ error }) => error.code !== "alternative")) say("(--strict runs everything or nothing)");
+}
+
+function isLoaded(collection: Collection, name: string): boolean {
+  return (
+    collection.program(name).spec.autoload &&
+    !collection.leftOut.some((one) => one.program === name && one.stage === "load")
+  );
+}
+
 function sayLoaded(collection: Collection): void {
   for (const { name } of collection.object.programs) {
     const program = collection.program(name);
-    if (!program.spec.autoload) continue;
+    if (!isLoaded(collection, name)) continue;
     const { id, translatedInsns, jitedBytes, verifiedInsns } = program.info();
     const verified = verifiedInsns > 0 ? `, the verifier walked ${verifiedInsns}` : "";
     writeError(
@@ -151,9 +189,7 @@ function sayAttached(collection: Collection, attached: readonly Attachment[], sa
   const { programs } = collection.object;
   const loose = programs.filter(
     ({ name, type }) =>
-      type !== ProgType.STRUCT_OPS &&
-      collection.program(name).spec.autoload &&
-      collection.program(name).spec.attach === undefined,
+      type !== ProgType.STRUCT_OPS && isLoaded(collection, name) && collection.program(name).spec.attach === undefined,
   );
   const wanted = loose.map((program) => {
     const example = placeExample(program);
@@ -218,8 +254,7 @@ function pinAll(
       if (map instanceof LinuxMap) pin(map, "maps", name);
     }
     for (const { name } of collection.object.programs) {
-      const program = collection.program(name);
-      if (program.spec.autoload) pin(program, "programs", name);
+      if (isLoaded(collection, name)) pin(collection.program(name), "programs", name);
     }
     for (const one of attached) {
       const links = "links" in one ? one.links : [one];

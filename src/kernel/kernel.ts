@@ -3,6 +3,7 @@
  * works on either without knowing. Owners (`KernelMap`, `KernelProgram`, `Link`, `RingReader`) hold kernel resources: whoever
  * holds one closes it; use after close throws; closing twice does nothing.
  */
+import type { SkepError } from "../base/index.ts";
 import type { Btf } from "../btf/index.ts";
 import type { AttachSpec, BpfObject, MapSpec, ProgramSpec } from "../object/index.ts";
 
@@ -100,6 +101,8 @@ export interface RingReader extends Owner {
 /** Everything loaded from one object. Closing closes its maps and programs, not links. */
 export interface LoadedObject extends Owner {
   readonly object: BpfObject;
+  /** Programs that were left out, see {@link LoadOptions.partial}; empty or absent when all are loaded. */
+  readonly refused?: ReadonlyMap<string, SkepError>;
   map(name: string): KernelMap;
   program(name: string): KernelProgram;
 }
@@ -120,6 +123,11 @@ export interface LoadOptions {
   readonly kconfig?: string;
   /** Loaded programs that freplace and tracing programs of the object refer to, by program name: id of the target program. */
   readonly targetPrograms?: ReadonlyMap<string, number>;
+  /**
+   * Programs that this kernel does not take are left out instead of failing the whole load: objects have alternatives for several
+   * kernels. What all need, maps and types, must still be there; so must one program.
+   */
+  readonly partial?: boolean;
   /** Verifier log wanted even on success (level 1 or 2), handed over here per program. */
   readonly log?: { readonly level: 1 | 2; readonly sink: (program: string, log: string) => void };
 }

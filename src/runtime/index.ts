@@ -67,7 +67,7 @@ export type { EventDecoder, PerfReaderOptions } from "./readers/rings.ts";
 export { UserRingBufferMap, UserRingProducer } from "./readers/user-ring.ts";
 export type { Reservation } from "./readers/user-ring.ts";
 export { Collection } from "./collection/collection.ts";
-export type { Attachment, CollectionOptions } from "./collection/collection.ts";
+export type { AttachAllOptions, Attachment, CollectionOptions, LeftOut } from "./collection/collection.ts";
 export { eventTypes } from "./records/event-types.ts";
 export { typeByCName } from "./records/c-names.ts";
 export type { EventType, MapEvents } from "./records/event-types.ts";

@@ -31,11 +31,18 @@ export class LinuxObject implements LoadedObject {
   readonly object: BpfObject;
   private readonly maps: ReadonlyMap<string, LinuxMap>;
   private readonly programs: ReadonlyMap<string, LinuxProgram>;
+  readonly refused: ReadonlyMap<string, SkepError>;
 
-  constructor(object: BpfObject, maps: ReadonlyMap<string, LinuxMap>, programs: ReadonlyMap<string, LinuxProgram>) {
+  constructor(
+    object: BpfObject,
+    maps: ReadonlyMap<string, LinuxMap>,
+    programs: ReadonlyMap<string, LinuxProgram>,
+    refused: ReadonlyMap<string, SkepError>,
+  ) {
     this.object = object;
     this.maps = maps;
     this.programs = programs;
+    this.refused = refused;
   }
 
   /** Throws SkepError (`no-map`) when there is none, or it was not created. */
@@ -51,6 +58,9 @@ export class LinuxObject implements LoadedObject {
   program(name: string): LinuxProgram {
     const program = this.programs.get(name);
     if (program !== undefined) return program;
+    const refusal = this.refused.get(name);
+    if (refusal !== undefined)
+      throw new SkepError("no-program", `object: program ${name} was left out: ${refusal.message}`, { cause: refusal });
     if (this.object.programs.some((spec) => spec.name === name))
       throw new SkepError("no-program", `object: program ${name} was not loaded (autoload)`);
     throw new SkepError("no-program", `object: no program ${name}; ${list(name, this.programs)}`);
@@ -109,6 +119,7 @@ class Loader {
   /** With the kernel's answers in it. */
   private readonly object: BpfObject;
   private readonly programs = new Map<string, LinuxProgram>();
+  private readonly refused = new Map<string, SkepError>();
   private token: OwnedFd | undefined;
   private btf: ObjectBtf | undefined;
   private maps: ObjectMaps | undefined;
@@ -138,10 +149,12 @@ class Loader {
         programHash: (name) => this.programHash(name),
       });
       this.maps.createAll(object.maps);
-      for (const spec of object.programs) if (this.isWanted(spec)) this.load(spec);
+      for (const spec of object.programs) if (this.isWanted(spec)) this.loadOrLeaveOut(spec);
+      const [first] = this.refused.values();
+      if (first !== undefined && this.programs.size === 0) throw first;
       this.fillProgramSlots();
       this.setStructOpsValues();
-      return new LinuxObject(this.given, this.maps.maps, this.programs);
+      return new LinuxObject(this.given, this.maps.maps, this.programs, this.refused);
     } catch (error) {
       for (const program of this.programs.values()) program.close();
       for (const map of this.maps?.maps.values() ?? []) map.close();
@@ -173,6 +186,17 @@ class Loader {
       if (this.structOps.unused.has(name)) return false;
     }
     return autoload !== false;
+  }
+
+  private loadOrLeaveOut(spec: ProgramSpec): void {
+    try {
+      this.load(spec);
+    } catch (error) {
+      const mayLack = this.options.partial === true && error instanceof SkepError;
+      // A table of functions has all of them or none.
+      if (!mayLack || spec.type === ProgType.STRUCT_OPS) throw error;
+      this.refused.set(spec.name, error);
+    }
   }
 
   private load(given: ProgramSpec): void {
@@ -285,6 +309,7 @@ class Loader {
       for (const slot of spec.slots) {
         if (!("program" in slot)) throw slotFailure(spec, slot.index, "holds programs, not maps");
         const program = this.programs.get(slot.program);
+        if (program === undefined && this.refused.has(slot.program)) continue;
         if (program === undefined)
           throw slotFailure(spec, slot.index, `names program ${slot.program}, which was not loaded`);
         map.update(indexBytes(slot.index), indexBytes(program.fd.value));

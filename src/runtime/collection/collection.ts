@@ -8,6 +8,7 @@ import { type AttachedProgram, type AttachOptions, attachProgram } from "../atta
 import type { MapHandle } from "../maps/base.ts";
 import { eventTypes, type MapEvents } from "../records/event-types.ts";
 import { GlobalVariables } from "./globals.ts";
+import { alternativeRank, placeOfAlternative } from "./alternatives.ts";
 import { openMap } from "./maps.ts";
 import { namedThings, noSuchName } from "./names.ts";
 import { Program } from "./program.ts";
@@ -16,6 +17,22 @@ import type { AnyObject, ObjectTypes } from "./types.ts";
 
 /** A program at its places, or a struct_ops map that is registered. */
 export type Attachment = AttachedProgram | Link;
+
+/** A program that this kernel does not take, or that another one of the object stands for. */
+export interface LeftOut {
+  readonly program: string;
+  readonly error: SkepError;
+  readonly stage: "load" | "attach";
+}
+
+/** Options of {@link Collection.attach}. */
+export interface AttachAllOptions extends AttachOptions {
+  /**
+   * Programs that cannot be attached are left out, as long as one can; and of two for the same place, of which one is meant for kernels
+   * that lack the other's way (`fentry/f` and `kprobe/f`, `tp_btf/t` and `raw_tp/t`), the second.
+   */
+  readonly partial?: boolean;
+}
 
 /** How an object is opened. */
 export interface CollectionOptions {
@@ -58,6 +75,8 @@ export class Collection<T extends ObjectTypes = AnyObject> {
   private kernel: Kernel | undefined;
   private ownsKernel = false;
   private loaded: LoadedObject | undefined;
+  /** Programs that were neither loaded nor attached, and why: after {@link load} and {@link attach} with `partial`. */
+  readonly leftOut: LeftOut[] = [];
   private closed = false;
 
   constructor(object: BpfObject, options: CollectionOptions = {}) {
@@ -111,7 +130,7 @@ export class Collection<T extends ObjectTypes = AnyObject> {
   }
 
   /**
-   * Creates maps and loads programs. All or nothing: on an error everything made is gone, and the spec may be changed for another try.
+   * Creates maps and loads programs. All or nothing (but for `partial`): on an error everything made is gone, and the spec may be changed for another try.
    * Throws VerifierError with the log and the C line, UnsupportedError for what this kernel or user cannot do, SyscallError else.
    */
   async load(options: LoadOptions = {}): Promise<this> {
@@ -123,6 +142,7 @@ export class Collection<T extends ObjectTypes = AnyObject> {
     }
     const loaded = this.kernel.load(this.editor.build(this.variables.changedValues()), options);
     this.loaded = loaded;
+    for (const [program, error] of loaded.refused ?? []) this.leftOut.push({ program, error, stage: "load" });
     this.editor.freeze();
     this.variables.use((name) => {
       const autocreate = this.editor.spec.maps[name]?.autocreate ?? true;
@@ -133,17 +153,24 @@ export class Collection<T extends ObjectTypes = AnyObject> {
 
   /**
    * Attaches every program whose section says where, and registers struct_ops maps; programs whose `autoload` or `autoattach` is false are
-   * left out. All or nothing. Throws as {@link Program.attach}.
+   * left out. All or nothing (but for `partial`, see {@link leftOut}). Throws as {@link Program.attach}.
    */
-  async attach(options: AttachOptions = {}): Promise<Attachment[]> {
+  async attach(options: AttachAllOptions = {}): Promise<Attachment[]> {
     const loaded = this.live("attach");
     const made: Attachment[] = [];
     try {
-      for (const { name } of this.object.programs) {
-        if (!this.editor.autoattaches(name) || this.spec.programs[name as Names<T["programs"]>].attach === undefined)
-          continue;
-        made.push(this.attachOne(name, undefined, options));
+      const refused = new Set(this.leftOut.map(({ program }) => program));
+      const names = this.object.programs
+        .map(({ name }) => name)
+        .filter((name) => this.editor.autoattaches(name) && !refused.has(name))
+        .filter((name) => this.spec.programs[name as Names<T["programs"]>].attach !== undefined);
+      if (options.partial === true) {
+        const rank = (name: string): number => alternativeRank(this.program(name).spec);
+        names.sort((a, b) => rank(a) - rank(b));
       }
+      for (const name of names) this.attachOrLeaveOut(name, made, options);
+      const [first] = this.leftOut;
+      if (options.partial === true && made.length === 0 && first !== undefined) throw first.error;
       for (const map of loaded.object.maps) {
         if (map.structOps === undefined || map.autocreate === false) continue;
         const link = (this.kernel as RegisteringKernel).attachStructOps(loaded.map(map.name));
@@ -155,6 +182,31 @@ export class Collection<T extends ObjectTypes = AnyObject> {
       throw error;
     }
     return made;
+  }
+
+  private attachOrLeaveOut(name: string, made: Attachment[], options: AttachAllOptions): void {
+    try {
+      const taken = options.partial === true ? this.alternativeOf(name, made) : undefined;
+      if (taken !== undefined) {
+        throw new SkepError("alternative", `program ${name}: program ${taken} is at the same place already`);
+      }
+      made.push(this.attachOne(name, undefined, options));
+    } catch (error) {
+      if (options.partial !== true || !(error instanceof SkepError)) throw error;
+      this.leftOut.push({ program: name, error, stage: "attach" });
+    }
+  }
+
+  /** The attached program that does the same where one is for kernels that lack the other. */
+  private alternativeOf(name: string, made: readonly Attachment[]): string | undefined {
+    const place = placeOfAlternative(this.program(name).spec);
+    if (place === undefined) return undefined;
+    return made
+      .flatMap((one) => ("program" in one ? [one.program] : []))
+      .find((other) => {
+        const { section } = this.program(other).spec;
+        return section !== this.program(name).spec.section && placeOfAlternative(this.program(other).spec) === place;
+      });
   }
 
   private attachOne(name: string, request: AttachRequest | undefined, options: AttachOptions): AttachedProgram {
