@@ -41,7 +41,7 @@ export function typeText(btf: Btf, id: number, depth: number = 0): string {
     case BtfKind.FUNC:
       return `${type.name}${inner(type.typeId)}`;
     default:
-      return "name" in type ? type.name : String(type.kind);
+      return btf.nameOf(id);
   }
 }
 

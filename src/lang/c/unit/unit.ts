@@ -16,7 +16,7 @@ import type { Diagnostics } from "../diagnostics.ts";
 import type { BccUnit } from "../bcc/unit.ts";
 import type { DialectMap, DialectUnit } from "../dialect.ts";
 import type { Callee, UnitContext } from "../lower/context.ts";
-import { lowerBody } from "../lower/lower.ts";
+import { lowerBody } from "../lower/function.ts";
 import type { SourceFile } from "../source-map.ts";
 import type { CType, RecordType } from "../types/types.ts";
 import { BtfTypes } from "./btf-types.ts";
