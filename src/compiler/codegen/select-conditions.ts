@@ -1,13 +1,13 @@
 /** Selection of comparisons: fused into branches and selections where nothing else asks for their value. */
-import type { Inst, Predicate, Value } from "../ir.ts";
-import { INVERSE, MIRROR } from "../ops.ts";
+import type { Block, Inst, Predicate, Value } from "../ir.ts";
+import { INVERSE, isBinary, MIRROR } from "../ops.ts";
 import { Alu, Bpf, Jump } from "./machine.ts";
 import type { Reg } from "./machine.ts";
 import { fits32, JUMP_OF, registerValue, type Condition } from "./select-tables.ts";
 import { MemorySelector } from "./select-memory.ts";
 
 /** Comparisons and what hangs on them. */
-export class ConditionSelector extends MemorySelector {
+export abstract class ConditionSelector extends MemorySelector {
   /** A comparison needs a register only when something other than a branch or a selection asks for its value. */
   protected needsValue(icmp: Inst): boolean {
     const users = this.users.get(icmp);
@@ -28,19 +28,64 @@ export class ConditionSelector extends MemorySelector {
     const [test, a, b] = inst.args as [Value, Value, Value];
     const cond = this.testOf(test);
     if (cond === true || cond === false) return this.moveInto(dst, cond ? a : b);
-    const kept = cond.inverted ? b : a;
-    const other = cond.inverted ? a : b;
+    // What is computed for one side alone is computed there.
+    const late = this.late.has(a as Inst) ? a : b;
+    const kept = late === a ? b : a;
     this.moveInto(dst, kept);
-    this.diamond(cond.condition, () => this.moveInto(dst, other));
+    this.diamond(
+      cond.condition,
+      () => {
+        this.emitLate(late);
+        this.moveInto(dst, late);
+      },
+      (late === a) !== cond.inverted,
+    );
   }
 
-  /** Runs `otherwise` unless the condition holds, and goes on in a new block. */
-  protected diamond(condition: Condition, otherwise: () => void): void {
+  /** Instructions that wait for the selection whose side they compute. */
+  private readonly late = new Set<Inst>();
+
+  protected isLate(inst: Inst): boolean {
+    return this.late.has(inst);
+  }
+
+  protected abstract select(inst: Inst): void;
+
+  /** Finds what the selections of a block may compute late: pure, used by one side alone, and not before. */
+  protected findLate(block: Block): void {
+    for (const inst of block.insts) {
+      if (inst.op !== "select" || this.canonical(inst) !== inst) continue;
+      const [test, a, b] = inst.args as [Value, Value, Value];
+      if (test.kind === "const") continue;
+      const side = [a, b].find((v) => this.mayWait(v, block));
+      if (side) this.delay(side as Inst, block, 0);
+    }
+  }
+
+  private mayWait(value: Value, block: Block): value is Inst {
+    if (value.kind !== "inst" || value.block !== block || this.useCount(value) !== 1) return false;
+    if (this.canonical(value) !== value) return false;
+    return isBinary(value.op) || value.op === "zext" || value.op === "sext" || value.op === "bswap";
+  }
+
+  private delay(inst: Inst, block: Block, depth: number): void {
+    this.late.add(inst);
+    if (depth < 3) for (const arg of inst.args) if (this.mayWait(arg, block)) this.delay(arg, block, depth + 1);
+  }
+
+  private emitLate(value: Value): void {
+    if (value.kind !== "inst" || !this.late.delete(value)) return;
+    for (const arg of value.args) this.emitLate(arg);
+    this.select(value);
+  }
+
+  /** Runs `work` when the condition is as said, and goes on in a new block. */
+  protected diamond(condition: Condition, work: () => void, when: boolean = false): void {
     const arm = this.newBlock();
     const after = this.newBlock();
-    this.endBlock({ kind: "cond", ...condition, then: after, else: arm });
+    this.endBlock({ kind: "cond", ...condition, then: when ? arm : after, else: when ? after : arm });
     this.startBlock(arm);
-    otherwise();
+    work();
     this.endBlock({ kind: "jump", target: after });
     this.startBlock(after);
   }

@@ -72,7 +72,9 @@ class Selector extends ConditionSelector {
       if (this.preds.get(block)!.length === 1) {
         this.parallelCopies(phisOf(block).map((phi) => ({ dst: this.regFor(phi), value: phi.args[0]! })));
       }
+      this.findLate(block);
       for (const inst of block.insts) {
+        if (this.isLate(inst)) continue;
         this.position = inst.position ?? this.position;
         this.select(inst);
       }
@@ -90,7 +92,7 @@ class Selector extends ConditionSelector {
     }
   }
 
-  private select(inst: Inst): void {
+  protected select(inst: Inst): void {
     if (isBinary(inst.op)) return this.selectBinary(inst, inst.op);
     switch (inst.op) {
       case "phi":

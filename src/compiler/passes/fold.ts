@@ -6,7 +6,7 @@ import { reversePostorder, usersOf } from "../analysis.ts";
 import { constant, signedValue } from "../builder.ts";
 import type { Block, Const, Func, Inst, IrType, Op, Value } from "../ir.ts";
 import { COMMUTATIVE, INVERSE, isBinary, MIRROR } from "../ops.ts";
-import { evaluate } from "./evaluate.ts";
+import { compare, evaluate } from "./evaluate.ts";
 import { newInst } from "./rewrite.ts";
 
 const WIDTH: Record<IrType, number> = { i1: 1, i32: 32, i64: 64, ptr: 64, void: 0 };
@@ -258,6 +258,11 @@ class Folder {
       if (a.kind === "const" && a.value === 0n && (op === "shl" || op === "lshr" || op === "ashr")) return zero;
       return null;
     }
+    const chosen = this.usedOnce(a) ? constantChoice(a) : null;
+    if (chosen) {
+      const [c, x, y] = chosen;
+      return this.make("select", type, [c, evaluate(inst, [x, b])!, evaluate(inst, [y, b])!]);
+    }
     const value = b.value;
     const signed = signedValue(b);
     const ones = (1n << BigInt(WIDTH[type])) - 1n;
@@ -387,12 +392,13 @@ class Folder {
       if (b.value > 1n) return truth(p === "ne");
       return this.make("icmp", "i1", [a.args[0]!, constant(b.value, "i1")], { predicate: p });
     }
-    if (equality && a.op === "select" && a.args[1]!.kind === "const" && a.args[2]!.kind === "const") {
-      const [c, x, y] = a.args as [Value, Const, Const];
-      const hitX = (x.value === b.value) === (p === "eq");
-      const hitY = (y.value === b.value) === (p === "eq");
+    const chosen = a.op === "select" ? constantChoice(a) : null;
+    if (chosen) {
+      const [c, x, y] = chosen;
+      const hitX = compare(p, x, b);
+      const hitY = compare(p, y, b);
       if (hitX === hitY) return truth(hitX);
-      return this.make("icmp", "i1", [c, constant(hitX ? 1 : 0, "i1")], { predicate: "eq" });
+      return hitX ? c : this.make("icmp", "i1", [c, constant(0, "i1")], { predicate: "eq" });
     }
     if (equality && b.value === 0n && (a.op === "xor" || a.op === "sub") && this.usedOnce(a)) {
       return this.make("icmp", "i1", [...a.args], { predicate: p });
@@ -472,6 +478,14 @@ class Folder {
     }
     return null;
   }
+}
+
+/** Condition and both values of a choice between constants. */
+function constantChoice(value: Value): [Value, Const, Const] | null {
+  if (value.kind !== "inst") return null;
+  const [c, x, y] = value.args;
+  if (value.op === "zext" && c!.type === "i1") return [c!, constant(1, value.type), constant(0, value.type)];
+  return value.op === "select" && x?.kind === "const" && y?.kind === "const" ? [c!, x, y] : null;
 }
 
 /** True for a pointer that is held as a number and that the verifier still knows. */

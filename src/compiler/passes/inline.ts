@@ -109,6 +109,8 @@ export function removeUnreferenced(module: Module): void {
   for (let f = work.pop(); f; f = work.pop()) {
     if (reached.has(f.name)) continue;
     reached.add(f.name);
+    const handler = module.funcs.find((g) => g.name === f.program?.exceptionCallback);
+    if (handler) work.push(handler);
     for (const b of f.blocks) {
       for (const i of b.insts) {
         const names = i.asm ? namesCalled(i.asm.template) : i.callee === undefined ? [] : [i.callee];
