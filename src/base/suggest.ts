@@ -55,27 +55,59 @@ function countBits(bits: number): number {
   return count;
 }
 
+/** Names with more differences have little to do with each other, however long they are. */
+const MOST_EDITS = 6;
+/** Differences of a slip of the hand. Of candidates that are so near, those further away are no rivals, and telling costs a fraction. */
+const FEW_EDITS = 2;
+
+interface Scored {
+  readonly candidate: string;
+  readonly score: number;
+}
+
+/** Candidates at most so many edits away. */
+function withinEdits(wanted: string, candidates: readonly string[], limit: number): Scored[] {
+  const characters = charactersOf(wanted);
+  const scored: Scored[] = [];
+  for (const candidate of candidates) {
+    if (Math.abs(candidate.length - wanted.length) > limit) continue;
+    const lower = candidate.toLowerCase();
+    // Each character that only one of them has costs an edit.
+    const has = charactersOf(lower);
+    if (countBits(has & ~characters) > limit || countBits(characters & ~has) > limit) continue;
+    const score = editDistance(wanted, lower, limit);
+    if (score <= limit) scored.push({ candidate, score });
+  }
+  return scored;
+}
+
+/** Candidates that contain the name, or are contained in it. */
+function withinEachOther(wanted: string, candidates: readonly string[], limit: number): Scored[] {
+  return candidates.flatMap((candidate): Scored[] => {
+    const lower = candidate.toLowerCase();
+    if (wanted.length >= 3 && lower.includes(wanted))
+      return [{ candidate, score: limit + 1 + (lower.length - wanted.length) / 100 }];
+    if (lower.length >= 4 && wanted.includes(lower))
+      return [{ candidate, score: limit + 2 + (wanted.length - lower.length) / 100 }];
+    return [];
+  });
+}
+
 /**
  * The candidates closest to `name`, best first: near spellings, then names that contain it or share a long piece with it.
  * Returns at most `count`; empty when nothing is close.
  */
 export function nearestNames(name: string, candidates: Iterable<string>, count = 3): string[] {
   const wanted = name.toLowerCase();
-  const limit = Math.max(1, Math.floor(wanted.length / 3));
-  const characters = charactersOf(wanted);
-  const scored: { candidate: string; score: number }[] = [];
-  for (const candidate of candidates) {
-    const lower = candidate.toLowerCase();
-    // Each character that only one of them has costs an edit.
-    const has = charactersOf(lower);
-    const isFar = countBits(has & ~characters) > limit || countBits(characters & ~has) > limit;
-    let score = isFar ? limit + 1 : editDistance(wanted, lower, limit);
-    if (score > limit) {
-      if (wanted.length >= 3 && lower.includes(wanted)) score = limit + 1 + (lower.length - wanted.length) / 100;
-      else if (lower.length >= 4 && wanted.includes(lower)) score = limit + 2 + (wanted.length - lower.length) / 100;
-      else continue;
-    }
-    scored.push({ candidate, score });
+  const names = [...candidates];
+  const limit = Math.min(MOST_EDITS, Math.max(1, Math.floor(wanted.length / 3)));
+  let scored = withinEdits(wanted, names, Math.min(FEW_EDITS, limit));
+  if (scored.length < count) {
+    const known = new Set<string>();
+    const rest = scored.length === 0 && limit > FEW_EDITS ? withinEdits(wanted, names, limit) : [];
+    scored = [...scored, ...rest, ...withinEachOther(wanted, names, limit)].filter(
+      ({ candidate }) => !known.has(candidate) && known.add(candidate),
+    );
   }
   scored.sort((x, y) => x.score - y.score || (x.candidate < y.candidate ? -1 : 1));
   return scored.slice(0, count).map((s) => s.candidate);

@@ -161,14 +161,14 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "skep run", () => {
 
   test("perf buffers, and records that nothing describes", async () => {
     const file = join(directory, "perf.o");
-    const object = compileProgram("perf");
-    writeFileSync(file, object);
+    const whole = compileProgram("perf");
+    writeFileSync(file, whole);
     const described = await during([file, ...mine], 2);
     expect(described.stderr).toMatch(/^plain: records are taken for struct \(anonymous\): named at perf\.bpf\.c:\d+$/m);
     expect(described.stdout.match(/^plain \{ \.a = 1, \.b = 2, \.text = "abc" \}$/gm)).toHaveLength(2);
 
     // Without debug information, as strip -g leaves it.
-    writeFileSync(file, Buffer.from(Buffer.from(object).toString("latin1").replaceAll(".debug_", ".strip_"), "latin1"));
+    writeFileSync(file, Buffer.from(Buffer.from(whole).toString("latin1").replaceAll(".debug_", ".strip_"), "latin1"));
     const { stdout, stderr } = await during([file, ...mine], 2);
     expect(stderr).toMatch(
       /^plain: records are shown as bytes: no struct has the 12 bytes written at perf\.bpf\.c:\d+, and debug information was stripped \(--event plain=/m,
