@@ -36,6 +36,7 @@ export function layOut(func: MFunc): void {
   splitConstantReturns(func);
   mergeEqualEnds(func);
   simplify(func);
+  shareExit(func);
   func.blocks = new Placement(func).run();
   foldConstantWays(func);
 }
@@ -121,6 +122,15 @@ function splitConstantReturns(func: MFunc): void {
     added.push(end);
   }
   func.blocks.push(...added);
+}
+
+/** An exit that is only jumped to can be that of some other block, which then runs into it. */
+function shareExit(func: MFunc): void {
+  const isExit = (b: MBlock): boolean => b.term.kind === "exit" && b.insts.length === 0;
+  const [exit] = func.blocks.filter(isExit);
+  const into = func.blocks.findLast((b) => b.term.kind === "exit" && b.insts.length > 0);
+  if (!exit || !into || exit === func.blocks[0]) return;
+  into.term = { kind: "jump", target: exit };
 }
 
 function isConstantMove(i: MInst): boolean {

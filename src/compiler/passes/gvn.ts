@@ -3,6 +3,7 @@
  * loaded or stored before. Memory is known along straight lines: a block with several predecessors starts afresh.
  */
 import { baseOf, dominators, predecessors, substitute } from "../analysis.ts";
+import type { Dominators, Predecessors } from "../analysis.ts";
 import { constant } from "../builder.ts";
 import { COMMUTATIVE, INVERSE } from "../ops.ts";
 import type { Block, Func, Inst, Module, Op, Predicate, Value } from "../ir.ts";
@@ -27,6 +28,9 @@ const MERGED: ReadonlySet<Op> = new Set(
 
 /** How many places in memory are remembered: the oldest is forgotten for a new one, so that long blocks cost what they are long. */
 const MAX_KNOWN = 32;
+
+/** Blocks between a join and where its ways part that are looked through. */
+const MAX_BETWEEN = 24;
 
 /** An entry of the table to take back when the walk leaves a subtree. */
 interface Undo {
@@ -73,11 +77,28 @@ class Numbering {
       const list = preds.get(block)!;
       const only = list.length === 1 ? list[0]! : null;
       if (only) this.learnFromBranch(block, only, top.undo);
-      this.visit(block, only ? (this.ends.get(only) ?? []) : [], top.undo);
+      this.visit(block, only ? (this.ends.get(only) ?? []) : this.knownAcross(block, doms, preds), top.undo);
       for (const child of doms.children.get(block) ?? []) stack.push({ block: child, undo: null });
     }
     substitute(this.func, this.replaced);
     return this.changed || this.replaced.size > 0;
+  }
+
+  /** What is known at a join: what was known where its ways part, and no block between them changes. */
+  private knownAcross(block: Block, doms: Dominators, preds: Predecessors): readonly Known[] {
+    const above = doms.parent.get(block);
+    const memory = [...((above && this.ends.get(above)) ?? [])];
+    if (memory.length === 0) return memory;
+    const between = new Set<Block>();
+    const work = [...preds.get(block)!];
+    for (let b = work.pop(); b && memory.length > 0; b = work.pop()) {
+      if (b === above || between.has(b)) continue;
+      if (between.size >= MAX_BETWEEN) return [];
+      between.add(b);
+      for (const inst of b.insts) this.forget(inst, memory);
+      work.push(...preds.get(b)!);
+    }
+    return memory;
   }
 
   private resolve(value: Value): Value {
@@ -192,8 +213,8 @@ class Numbering {
         remember(memory, { ...this.place(inst), bits: inst.bits!, value: inst, signed: inst.signed === true });
         return;
       case "store": {
+        this.forget(inst, memory);
         const place = this.place(inst);
-        this.clobber(memory, place.base, place.offset, inst.bits! / 8);
         const value = inst.args[1]!;
         if (inst.volatile || value.type === "i1") return;
         // A narrow store keeps the low bits only.
@@ -201,6 +222,15 @@ class Numbering {
         remember(memory, { ...place, bits: inst.bits!, value, signed: false });
         return;
       }
+      default:
+        this.forget(inst, memory);
+    }
+  }
+
+  /** Forgets what an instruction may change. */
+  private forget(inst: Inst, memory: Known[]): void {
+    switch (inst.op) {
+      case "store":
       case "atomic":
       case "memset":
       case "memcpy": {
