@@ -1,4 +1,6 @@
 /** What could be meant by the last word of a script that is being typed: probes of this machine, builtins, functions. */
+import { helperNames } from "../isa/index.ts";
+import { kernelFeatures, kfuncNames } from "../kernel/linux/index.ts";
 import { listProbes } from "../lang/bpftrace/list.ts";
 import type { TraceEnvironment } from "../lang/bpftrace/environment.ts";
 import { builtinNames } from "../lang/bpftrace/table/builtins.ts";
@@ -38,4 +40,13 @@ export function probeCandidates(word: string, environment: TraceEnvironment): st
     if (candidate.startsWith(word)) found.add(candidate);
   }
   return [...found];
+}
+
+/** Names that `skep features` takes and that continue a word: `map/lru` and `lru` give `map/lru_hash` and `lru_hash`, `bpf_lo` helpers and kfuncs. */
+export function featureCandidates(word: string): string[] {
+  const features = kernelFeatures().map(({ name }) => name);
+  // Short ones only once something is typed: else every feature would be there twice.
+  const short = word === "" || word.includes("/") ? [] : features.map((name) => name.slice(name.indexOf("/") + 1));
+  const calls = word.startsWith("b") ? [...helperNames(), ...(kfuncNames() ?? [])] : [];
+  return [...new Set([...features, ...short, ...calls])].filter((name) => name.startsWith(word)).toSorted();
 }

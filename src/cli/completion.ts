@@ -69,9 +69,11 @@ function bash(): string {
       ? `if [[ $at -eq 2 ]]; then ${choices}; else ${files}; fi`
       : command.operands === "file"
         ? files
-        : command.operandChoices
-          ? choices
-          : "COMPREPLY=()";
+        : command.operands === "feature"
+          ? "_skep_words --features"
+          : command.operandChoices
+            ? choices
+            : "COMPREPLY=()";
     const probes = command.options.some((option) => option.operandHint === "PATTERN")
       ? `elif [[ " \${COMP_WORDS[*]} " =~ " "(-l|--list)" " ]]; then _skep_words --probes\n      `
       : "";
@@ -89,7 +91,7 @@ _skep_words() {
   case $text in \\'*|\\"*) quote=\${text:0:1} text=\${text:1} ;; esac
   local last=\${text##*[^A-Za-z0-9_:\\*]}
   local head=\${text%"$last"}
-  [[ $1 == --probes ]] && last=$text head=
+  [[ $1 != --script ]] && last=$text head=
   local skip=
   [[ -z $quote && $COMP_WORDBREAKS == *:* && $text == *:* ]] && skip=\${text%:*}:
   local IFS=$'\\n' word
@@ -151,9 +153,11 @@ function zsh(): string {
       ? ` '1:kind:(${command.operandChoices?.join(" ")})' '*:file:_files'`
       : command.operands === "file"
         ? " '*:file:_skep_operand'"
-        : command.operandChoices
-          ? ` '1:shell:(${command.operandChoices.join(" ")})'`
-          : "";
+        : command.operands === "feature"
+          ? " '*:feature: _skep_words --features'"
+          : command.operandChoices
+            ? ` '1:shell:(${command.operandChoices.join(" ")})'`
+            : "";
   return `#compdef skep
 # Words of a script or probes that continue what is typed.
 _skep_words() {
@@ -234,6 +238,7 @@ function fish(): string {
     if (command.operands === "file") {
       lines.push(`complete -c skep -n '__fish_seen_subcommand_from ${command.name}; and not ${list}' -F`);
     }
+    if (command.operands === "feature") lines.push(`complete -c skep ${when} -a '(__skep_words --features)'`);
     if (command.operandChoices) lines.push(`complete -c skep ${when} -a ${quote(command.operandChoices.join(" "))}`);
   }
   return `${lines.join("\n")}\n`;

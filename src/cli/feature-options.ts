@@ -22,6 +22,7 @@ export const FEATURES_COMMAND: Command = {
     { long: "json", help: "one JSON object" },
     HELP,
   ],
+  operands: "feature",
   examples: [
     ["skep features", "all features, in groups"],
     ["skep features -v ringbuf fentry", "two of them, with the evidence"],

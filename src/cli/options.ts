@@ -37,7 +37,7 @@ export interface Command {
   /** Command line and what it does. */
   readonly examples: readonly (readonly [command: string, what: string])[];
   /** What completes the words that are no options. */
-  readonly operands?: "file" | "choice";
+  readonly operands?: "file" | "choice" | "feature";
   readonly operandChoices?: readonly string[];
   /** Commands behind this one's name. */
   readonly subcommands?: readonly Command[];
@@ -219,6 +219,12 @@ export const COMMANDS: readonly Command[] = [
       HELP,
       { long: "script", value: "TEXT", hidden: true, help: "words that continue a script; what the shell code calls" },
       { long: "probes", value: "TEXT", hidden: true, help: "probes that continue a name; what the shell code calls" },
+      {
+        long: "features",
+        value: "TEXT",
+        hidden: true,
+        help: "features that continue a name; what the shell code calls",
+      },
     ],
     operands: "choice",
     operandChoices: ["bash", "zsh", "fish"],

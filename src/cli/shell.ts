@@ -18,6 +18,16 @@ export async function completionCommand(args: Arguments): Promise<number> {
     writeOut(words.map((word) => `${word}\n`).join(""));
     return 0;
   }
+  const features = textOption(args, "features");
+  if (features !== undefined) {
+    const { featureCandidates } = await import("./candidates.ts");
+    writeOut(
+      featureCandidates(features)
+        .map((word) => `${word}\n`)
+        .join(""),
+    );
+    return 0;
+  }
   const [shell] = args.operands;
   if (!(SHELLS as readonly (string | undefined)[]).includes(shell)) {
     throw new UsageError(`skep completion: name your shell: ${SHELLS.join(", ")}`);

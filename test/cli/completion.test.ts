@@ -54,6 +54,8 @@ const cases: [words: string[], candidates: string][] = [
   [["skep", "build", "--emit", "o"], "object"],
   [["skep", "completion", "z"], "zsh"],
   [["skep", "run", "--dura"], "--duration"],
+  [["skep", "features", "map/lpm"], "map/lpm_trie"],
+  [["skep", "features", "bpf_loo"], "bpf_lookup_system_key"],
   [["skep", "gen", "vml"], "vmlinux"],
   [["skep", "gen", "types", "--emb"], "--embed"],
 ];
