@@ -34,7 +34,7 @@ describeWith(["clang", "libbpf", "vmlinuxBtf"], "the object is what clang's is",
       const theirs = readObject(new Uint8Array(readFileSync(out)), { name: path });
       const { object } = compileC({ name: path, text }, { kernelTypes });
       expect(specText(object)).toEqual(specText(theirs));
-      const written = readObject(writeElf(object, { libbpfMinor: 7 }), { name: path });
+      const written = readObject(writeElf(object, { libbpfMinor: 8 }), { name: path });
       expect(specText(written, { types: false })).toEqual(specText(object, { types: false }));
     } finally {
       remove();

@@ -39,7 +39,7 @@ export function programDecl(func: FunctionDecl, diagnostics: Diagnostics): Progr
     const nearest = nearestSections(section);
     const message = `SEC("${whole}") says no type of a program`;
     if (nearest.length > 0) {
-      const names = nearest.map((near) => `SEC("${near}")`).join(" or ");
+      const names = nearest.map((near) => `SEC("${completed(near, section)}")`).join(" or ");
       diagnostics.error(location, message, { length, hint: `did you mean ${names}?` });
     } else {
       diagnostics.warning(location, `${message}: whoever loads ${name} must give one`, {
@@ -61,6 +61,13 @@ export function programDecl(func: FunctionDecl, diagnostics: Diagnostics): Progr
     ...(said?.attachTypeOptional === true ? { attachTypeOptional: true } : {}),
     ...(isOptional ? { autoload: false } : {}),
   };
+}
+
+/** A section's name with what stood behind the slash of the one that it is put in place of. */
+function completed(near: string, section: string): string {
+  const slash = section.indexOf("/");
+  const takes = sectionMeaning(near)?.pattern.target !== undefined;
+  return slash === -1 || near.includes("/") || !takes ? near : near + section.slice(slash);
 }
 
 /** The kernel's name of a license is at most this long. */
