@@ -5,7 +5,9 @@ import { DEFAULT_TARGET, compileModule } from "../../compiler/index.ts";
 import type { KernelTarget, Module, OptimizeLevel } from "../../compiler/index.ts";
 import { objectName } from "../../object/index.ts";
 import type { BpfObject } from "../../object/index.ts";
+import { bccDialect } from "./bcc/dialect.ts";
 import type { BccOptions } from "./bcc/options.ts";
+import { looksLikeBcc } from "./bcc/recognize.ts";
 import type { BccUnit } from "./bcc/unit.ts";
 import type { Dialect } from "./dialect.ts";
 import { Diagnostics } from "./diagnostics.ts";
@@ -80,7 +82,25 @@ interface DialectEntry {
 }
 
 /** Dialects beside libbpf's; the first that recognises a source is taken when none is named. */
-const dialects: readonly DialectEntry[] = [];
+const dialects: readonly DialectEntry[] = [
+  {
+    name: "bcc",
+    recognises: looksLikeBcc,
+    make: (options, types) =>
+      bccDialect({
+        arch: options.arch ?? "x86_64",
+        syscallWrapper: hasSyscallWrapper(options),
+        machine: options.bcc ?? {},
+        kernel: new KernelDeclarations(types),
+      }),
+  },
+];
+
+/** Kernels whose handlers of system calls get a pointer to registers: 4.17 on x86-64, 4.19 on arm64. */
+function hasSyscallWrapper({ arch = "x86_64", kernelVersion, target = DEFAULT_TARGET }: CCompileOptions): boolean {
+  const [major, minor] = kernelVersion ?? target.version;
+  return major > 4 || (major === 4 && minor >= (arch === "x86_64" ? 17 : 19));
+}
 
 /**
  * Compiles a source file to an object. Throws CompileError with every message when the source has errors, and SkepError when a program
@@ -151,6 +171,7 @@ class FrontEnd {
   private readonly options: CCompileOptions;
   private readonly dialect: Dialect | undefined;
   private readonly types: KernelTypes | undefined;
+  private readonly kernel: KernelDeclarations;
   private readonly names = new NameTable();
   private readonly headers: HeaderChain;
 
@@ -160,6 +181,8 @@ class FrontEnd {
     this.diagnostics = new Diagnostics(sources);
     this.objectName = objectName(source.name).replace(/\W/g, "_");
     this.types = options.kernelTypes === undefined ? undefined : new KernelTypes(options.kernelTypes);
+    const { arch, kernelVersion, target = DEFAULT_TARGET } = options;
+    this.kernel = new KernelDeclarations(this.types, { arch, kernelVersion: kernelVersion ?? [...target.version, 0] });
     const entry = chooseDialect(source.text, options.dialect);
     this.dialectName = entry?.name ?? "libbpf";
     this.dialect = entry?.make(options, this.types);
@@ -171,6 +194,7 @@ class FrontEnd {
       headers: this.headers,
       prelude: prelude(options, this.dialect),
       known: isKnown,
+      macroValue: (name) => this.kernel.macroValue(name),
     });
   }
 
@@ -180,10 +204,10 @@ class FrontEnd {
 
   lower(): LoweredUnit {
     const { diagnostics, dialect, options } = this;
-    const outer = dialect?.outer ?? new KernelDeclarations(this.types);
+    const outer = dialect?.outer ?? this.kernel;
     const unit = parseUnit(this.preprocessor, diagnostics, this.names, outer);
     diagnostics.throwIfErrors();
-    const transformed = dialect?.transform(unit, diagnostics);
+    const transformed = dialect?.transform(unit, diagnostics, this.names);
     diagnostics.throwIfErrors();
     const lowered = lowerUnit(transformed?.unit ?? unit, diagnostics, {
       name: this.objectName,

@@ -6,6 +6,7 @@ import type { AttachRequest, MapSpec } from "../../object/index.ts";
 import type { FunctionDecl, TranslationUnit, VariableDecl } from "./ast.ts";
 import type { BccUnit } from "./bcc/unit.ts";
 import type { Diagnostics } from "./diagnostics.ts";
+import type { NameTable } from "./names.ts";
 import type { OuterDeclarations } from "./parser/scope.ts";
 import type { CType } from "./types/types.ts";
 
@@ -50,6 +51,6 @@ export interface Dialect {
   header(name: string): string | undefined;
   /** Names that are there without being declared, those of the kernel among them. */
   readonly outer: OuterDeclarations;
-  /** Between parser and lowering; errors go to the diagnostics. */
-  transform(unit: TranslationUnit, diagnostics: Diagnostics): DialectUnit;
+  /** Between parser and lowering; errors go to the diagnostics. `names` has the macros as they are at the end of the file. */
+  transform(unit: TranslationUnit, diagnostics: Diagnostics, names: NameTable): DialectUnit;
 }

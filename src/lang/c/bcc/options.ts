@@ -27,4 +27,6 @@ export interface BccOptions {
   readonly usdtArgument?: (func: string, index: number) => readonly BccUsdtPlace[] | undefined;
   /** What `bpf_num_cpus()` answers: CPUs that are online. Default 1. */
   readonly onlineCpus?: number;
+  /** Machine whose registers `struct pt_regs` holds; the compiler says it. */
+  readonly arch?: "x86_64" | "arm64";
 }

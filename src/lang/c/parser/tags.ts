@@ -54,7 +54,7 @@ export class TagParser {
     if (tag !== undefined) {
       const own = scopes.ownTag(tag.name!);
       // The kernel's may be defined anew by the program.
-      if (own !== undefined && own.kernelTypeId === 0) {
+      if (own !== undefined && !scopes.isOuter(own)) {
         record = this.ofKind(own, union, tag);
         if (record.contents !== undefined) {
           errorAt(context, tag, `${keyword} ${tag.text} is defined already`);
@@ -68,6 +68,7 @@ export class TagParser {
     parseAttributes(context, attributes);
     for (const pushed of context.pushedAttributes) if (pushed.records) Object.assign(attributes, pushed.attributes);
     if (attributes.preserveAccessIndex === true) record.preserveAccessIndex = true;
+    if (attributes.declTags !== undefined) record.declTags = attributes.declTags;
     record.define(
       layOut(union, members, {
         ...(attributes.packed === true ? { packed: true } : {}),
@@ -203,7 +204,7 @@ export class TagParser {
       return declared;
     }
     const own = tag === undefined ? undefined : scopes.ownTag(tag.name!);
-    let type = own?.kind === "enum" && own.kernelTypeId === 0 ? own : new EnumType(tag?.text);
+    let type = own?.kind === "enum" && !scopes.isOuter(own) ? own : new EnumType(tag?.text);
     if (type.contents !== undefined) {
       errorAt(context, tag!, `enum ${tag!.text} is defined already`);
       type = new EnumType(tag!.text);

@@ -107,6 +107,8 @@ export class RecordType {
   readonly tag: string | undefined;
   /** Accesses to members are recorded for CO-RE (`preserve_access_index`). */
   preserveAccessIndex = false;
+  /** `btf_decl_tag`s of its definition. */
+  declTags: readonly string[] = [];
   /** The type in the kernel's BTF that it was read from, 0 for the program's own. */
   readonly kernelTypeId: number;
   private body: RecordBody | undefined;
