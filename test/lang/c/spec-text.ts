@@ -36,6 +36,8 @@ export function typeText(btf: Btf, id: number, depth: number = 0): string {
     case BtfKind.FUNC_PROTO:
       return `(${type.parameters.map((p) => inner(p.typeId)).join(", ")}) -> ${inner(type.returnTypeId)}`;
     case BtfKind.TYPEDEF:
+      // A macro in one <stdbool.h>, a name of a type in another.
+      return type.name === "bool" ? inner(type.typeId) : `${type.name} ${inner(type.typeId)}`;
     case BtfKind.TYPE_TAG:
       return `${type.name} ${inner(type.typeId)}`;
     case BtfKind.FUNC:
@@ -83,7 +85,8 @@ export function specText(object: BpfObject, options: { readonly types?: boolean 
     ),
     maps: Object.fromEntries(
       object.maps
-        .filter((map) => !isLiterals(object, map))
+        // libbpf's own maps of static probes differ with its versions.
+        .filter((map) => !isLiterals(object, map) && !map.name.startsWith("__bpf_usdt"))
         .map((map) => [map.name, mapText(btf, map, map.name.startsWith(".data"))] as const)
         .toSorted(byName),
     ),
