@@ -2,6 +2,7 @@
 import { helperById, helperByName } from "../../src/isa/index.ts";
 import type { Block, Const, Func, Inst, Module, Value } from "../../src/compiler/index.ts";
 import { isBinary } from "../../src/compiler/ops.ts";
+import { ASSEMBLY } from "./random-program.ts";
 import { arithmetic, compare, evaluate } from "../../src/compiler/passes/evaluate.ts";
 
 /** A pointer: null has no object. */
@@ -30,6 +31,8 @@ export class Interpreter {
   readonly module: Module;
   readonly maps: Map<string, MapState> = new Map();
   private steps = 0;
+  /** Results of assembly where it ran last. */
+  private readonly results = new Map<Inst, bigint[]>();
 
   constructor(module: Module) {
     this.module = module;
@@ -128,6 +131,13 @@ export class Interpreter {
         return { bytes: p.bytes, offset: p.offset + Number(BigInt.asIntN(64, args[1] as bigint)) };
       case "mapvalue":
         return { bytes: this.maps.get(inst.map!)!.array, offset: at };
+      case "asm":
+        this.runAssembly(inst, args);
+        return null;
+      case "asmresult": {
+        const value = this.results.get(inst.args[0] as Inst)![at]!;
+        return BigInt.asUintN(inst.type === "i32" ? 32 : 64, value);
+      }
       case "mapref":
         return { bytes: null, offset: [...this.maps.keys()].indexOf(inst.map!) };
       case "call":
@@ -143,6 +153,11 @@ export class Interpreter {
         return value.value;
       }
     }
+  }
+
+  private runAssembly(inst: Inst, args: Datum[]): void {
+    const inputs = args.map((a) => a as bigint);
+    this.results.set(inst, ASSEMBLY.get(inst.asm!.template)!(...inputs));
   }
 
   private helper(inst: Inst, args: Datum[]): Datum {

@@ -36,6 +36,31 @@ const INTERESTING = [
   2 ** 32,
 ];
 
+/** Members of the record that programs fill, copy and read: byte offset and width. */
+const RECORD: readonly (readonly [offset: number, bits: MemBits])[] = [
+  [0, 64],
+  [8, 32],
+  [12, 16],
+  [14, 8],
+  [15, 8],
+  [16, 64],
+  [24, 32],
+  [28, 32],
+  [32, 64],
+];
+const RECORD_BYTES = 40;
+/** Bytes of the map `ro`, whose contents are final. */
+const RO_BYTES = 64;
+
+/** Inline assembly that programs use, and what it computes: results from inputs. */
+export const ASSEMBLY: ReadonlyMap<string, (...inputs: bigint[]) => bigint[]> = new Map([
+  ["$0 = $1\n$0 += $2", (a, b) => [a! + b!]],
+  ["$0 *= $2; if $0 > 7 goto l1; $0 = 3; l1:", (a, b) => [BigInt.asUintN(64, a! * b!) > 7n ? a! * b! : 3n]],
+  ["", (a) => [a!]],
+  ["$0 = $2\n$1 = $2\n$1 <<= 3\n${0:w} += ${3:w}", (a, b) => [BigInt.asUintN(32, a! + b!), a! << 3n]],
+  ["r1 = $1; r2 = 5; r1 ^= r2; $0 = r1", (a) => [a! ^ 5n]],
+]);
+
 /** A small deterministic generator (mulberry32). */
 class Random {
   private state: number;
@@ -60,10 +85,12 @@ class Random {
 /** Makes the program of a seed: entry `main`, maps `out` (array) and `table` (hash). */
 export function randomProgram(seed: number): Module {
   const random = new Random(seed);
-  const module = createModule(`random${seed}`);
+  const module: Module = { ...createModule(`random${seed}`), constantMaps: new Set(["ro"]) };
   const array = { keySize: 4, valueSize: OUT_BYTES, maxEntries: 1, flags: 0 };
   addMap(module, { name: "out", type: MapType.ARRAY, ...array });
   addMap(module, { name: "table", type: MapType.HASH, keySize: 12, valueSize: 16, maxEntries: 64, flags: 0 });
+  const initialValue = Uint8Array.from({ length: RO_BYTES }, () => random.below(4) * random.below(100));
+  addMap(module, { name: "ro", type: MapType.ARRAY, ...array, valueSize: RO_BYTES, initialValue, frozen: true });
   module.sources.push({ name: "random", text: `seed ${seed}\n` });
   const callees: FunctionBuilder[] = [];
   for (let i = random.below(3); i > 0; i--) {
@@ -80,6 +107,15 @@ export function randomProgram(seed: number): Module {
     new Body(b, random, [], false).write(2 + random.below(4));
     callees.push(b);
   }
+  const many = new FunctionBuilder(module, {
+    name: "many",
+    params: [..."abcdefg"].map((name) => ({ name, type: "i64" as const })),
+    result: "i64",
+    role: "static",
+    inline: "always",
+  });
+  new Body(many, random, [], false).write(1 + random.below(3));
+  callees.push(many);
   const main = new FunctionBuilder(module, {
     name: "main",
     params: [{ name: "ctx", type: "ptr" }],
@@ -98,6 +134,7 @@ class Body {
   private readonly isMain: boolean;
   private readonly variables: { at: Inst; bits: MemBits }[] = [];
   private readonly memory: Inst;
+  private readonly records: readonly [Inst, Inst];
   private depth = 0;
   private inLoop = 0;
   private budget = 60;
@@ -116,6 +153,8 @@ class Body {
     }
     this.memory = b.alloca(64, 8, "memory");
     b.memset(this.memory, random.chance(60) ? 0 : 0xa5, 64);
+    this.records = [b.alloca(RECORD_BYTES, 8, "record"), b.alloca(RECORD_BYTES, 8, "other")];
+    for (const record of this.records) b.memset(record, 0, RECORD_BYTES);
   }
 
   write(statements: number): void {
@@ -137,6 +176,7 @@ class Body {
   private statement(): void {
     const { b, random } = this;
     if (this.budget-- <= 0) return;
+    if (random.chance(25)) return random.chance(70) ? this.record() : this.assembly();
     const kind = random.below(this.isMain ? 15 : 10);
     if (kind < 4) {
       const v = random.pick(this.variables);
@@ -175,6 +215,52 @@ class Body {
       const args = callee.func.params.map((p) => this.value(p.type, 2));
       b.store(random.pick(this.variables).at, b.call(callee.func, args), 8);
     }
+  }
+
+  private record(): void {
+    const { b, random } = this;
+    const [record, other] = random.chance(50) ? this.records : ([this.records[1], this.records[0]] as const);
+    const [offset, bits] = random.pick(RECORD);
+    const kind = random.below(8);
+    if (kind < 3) {
+      const value = random.chance(40) ? b.const(random.pick(INTERESTING)) : this.value("i64", 2);
+      b.store(record, value, bits, { offset });
+    } else if (kind === 3) {
+      b.store(random.pick(this.variables).at, b.load(record, bits, { offset, signed: random.chance(30) }), 8);
+    } else if (kind === 4) {
+      const whole = random.chance(60);
+      const from = whole ? 0 : 8 * random.below(3);
+      b.memcpy(record, other, whole ? RECORD_BYTES : 8 + 4 * random.below(3), { offset: from, fromOffset: from });
+    } else if (kind === 5) b.memset(record, random.chance(80) ? 0 : 0x5a, RECORD_BYTES);
+    else if (kind === 6) b.memcpy(this.memory, record, RECORD_BYTES, { offset: 8 * random.below(4) });
+    else {
+      const size = random.pick([4, 7, 16, 24]);
+      b.memcpy(record, b.mapvalue("ro", random.below(2) * 4), size, { offset: 8, fromOffset: random.below(24) });
+    }
+  }
+
+  private assembly(): void {
+    const { b, random } = this;
+    const kind = random.below(ASSEMBLY.size);
+    const template = [...ASSEMBLY.keys()][kind]!;
+    const i64 = { type: "i64" } as const;
+    const input = (): Value => this.value("i64", 2);
+    const register = "register" as const;
+    const common = { template, clobbers: [], memory: false, volatile: random.chance(50) };
+    const small = b.const(random.below(100));
+    const asm = [
+      () => b.asm({ ...common, outputs: [{ ...i64, early: true }], inputs: [register, register] }, [input(), input()]),
+      () => b.asm({ ...common, outputs: [{ ...i64, tied: 0 }], inputs: [register, "immediate"] }, [input(), small]),
+      () => b.asm({ ...common, outputs: [{ ...i64, tied: 0 }], inputs: [register] }, [input()]),
+      () => {
+        const outputs = [{ type: "i32", early: true } as const, { ...i64, early: true }];
+        return b.asm({ ...common, outputs, inputs: [register, register] }, [input(), input()]);
+      },
+      () => b.asm({ ...common, outputs: [i64], inputs: [register], clobbers: [1, 2] }, [input()]),
+    ][kind]!();
+    const results = asm.asm!.outputs.map((_, i) => b.asmresult(asm, i));
+    for (const result of results) b.store(random.pick(this.variables).at, result, 8);
+    if (results.length === 1 && asm.asm!.outputs[0]!.type === "i64") b.store(this.memory, results[0]!, 64);
   }
 
   private conditional(): void {
@@ -277,6 +363,15 @@ class Body {
         return type === "i32" ? b.trunc(word) : word;
       }
       if (kind === 1) {
+        if (random.chance(20)) {
+          const bits = random.pick<MemBits>(type === "i32" ? [8, 16, 32] : [8, 16, 32, 64]);
+          const offset = random.below(RO_BYTES - 7);
+          return b.load(b.mapvalue("ro"), bits, {
+            offset: offset - (offset % (bits / 8)),
+            type,
+            signed: random.chance(30),
+          });
+        }
         const p = b.param(random.below(2));
         if (p.type === type) return p;
         return type === "i32" ? b.trunc(p) : b.zext(p, 32);
