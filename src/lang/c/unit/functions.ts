@@ -63,8 +63,16 @@ export class Functions {
 
   /** Lowers the bodies of all functions that were reached. */
   finish(): void {
-    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) this.lower(next);
+    this.lowerWaiting();
     this.checkRecursion();
+  }
+
+  /** Depth first, as clang does it: data is placed in the order of the code that names it. */
+  private lowerWaiting(): void {
+    for (const waiting of this.queue.splice(0)) {
+      this.lower(waiting);
+      this.lowerWaiting();
+    }
   }
 
   private lower(reached: Reached): void {
