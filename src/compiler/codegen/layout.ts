@@ -243,7 +243,7 @@ class Placement {
     const t: MTerm = b.term;
     switch (t.kind) {
       case "jump":
-        return t.target;
+        return this.bodyOfLoop(b, t.target) ?? t.target;
       case "cond": {
         const preferThen = t.likely === "then" || (t.likely !== "else" && prefersThen(t, this.placed, this.indegree));
         const [next, other] = preferThen ? [t.then, t.else] : [t.else, t.then];
@@ -257,6 +257,38 @@ class Placement {
       default:
         return undefined;
     }
+  }
+
+  /**
+   * Where a loop is entered from before: its test comes behind its body, so that each round takes one jump. The way in jumps to the test,
+   * as the end of the body would have had to.
+   */
+  private bodyOfLoop(before: MBlock, header: MBlock): MBlock | null {
+    const t = header.term;
+    if (t.kind !== "cond" || this.placed.has(header) || header.depth <= before.depth) return null;
+    const inside = (b: MBlock): boolean => b.depth >= header.depth && !this.placed.has(b) && b !== header;
+    const [body, exit] = inside(t.then) ? [t.then, t.else] : [t.else, t.then];
+    const rotates = inside(body) && exit.depth < header.depth && this.endsInJumpTo(body, header);
+    if (!rotates) return null;
+    this.pending.push(exit);
+    return body;
+  }
+
+  /** True when following blocks from `start` comes to a jump to `header`, which then follows. */
+  private endsInJumpTo(start: MBlock, header: MBlock): boolean {
+    let b = start;
+    for (let hops = 0; hops < 64; hops++) {
+      if (this.placed.has(b)) return false;
+      const t = b.term;
+      if (t.kind === "jump") {
+        if (t.target === header) return true;
+        b = t.target;
+      } else if (t.kind === "cond") {
+        const then = t.likely === "then" || (t.likely !== "else" && prefersThen(t, this.placed, this.indegree));
+        b = then ? t.then : t.else;
+      } else return false;
+    }
+    return false;
   }
 
   /** Puts the short ways that wait, except into `coming`, behind what is placed. Ends of the program are copied: more will go to them. */
