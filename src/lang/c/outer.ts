@@ -1,140 +1,41 @@
-/** What a program may name without declaring it: the kernel's types and constants, from BTF, and its helpers. */
+/** What a program may name without declaring it: the kernel's types, constants and functions, from BTF and from tables, and its helpers. */
 import { nearestNames } from "../../base/index.ts";
 import { BtfKind } from "../../btf/index.ts";
-import { helperByName } from "../../isa/index.ts";
 import type { FunctionDecl } from "./ast.ts";
+import { type KernelConstantOptions, KernelConstants } from "./headers/kernel/constants.ts";
+import { type KnownTypes, parseKnownTypes } from "./headers/kernel/known-types.ts";
+import { helperDeclaration, integers } from "./helper-declarations.ts";
 import type { Binding, OuterDeclarations } from "./parser/scope.ts";
 import type { KernelTypes } from "./types/kernel-types.ts";
-import {
-  CHAR,
-  type CType,
-  type EnumType,
-  type FunctionType,
-  INT,
-  LONG,
-  type ParameterType,
-  type RecordType,
-  SHORT,
-  SIGNED_CHAR,
-  UNSIGNED_CHAR,
-  UNSIGNED_INT,
-  UNSIGNED_LONG,
-  UNSIGNED_LONG_LONG,
-  UNSIGNED_SHORT,
-  LONG_LONG,
-  VOID,
-  pointerTo,
-  qualified,
-} from "./types/types.ts";
+import { type EnumType, INT, type RecordType } from "./types/types.ts";
 
-function alias(name: string, to: CType): [string, CType] {
-  return [name, { kind: "typedef", name, to }];
+/** The names of integers alone: what the table of the UAPI's types is parsed with. */
+const integersAlone: OuterDeclarations = {
+  ordinary: (name) => {
+    const type = integers.get(name);
+    return type === undefined ? undefined : { kind: "typedef", type, location: 0 };
+  },
+  record: () => undefined,
+  enumeration: () => undefined,
+  nearest: () => [],
+};
+
+let known: KnownTypes | undefined;
+
+/** Types that no kernel at hand has; parsed once, for they never change. */
+function knownTypes(): KnownTypes {
+  return (known ??= parseKnownTypes(integersAlone));
 }
 
-/** Names of integers that the kernel's headers have and that helpers take. */
-const integers: ReadonlyMap<string, CType> = new Map([
-  alias("__u8", UNSIGNED_CHAR),
-  alias("__u16", UNSIGNED_SHORT),
-  alias("__u32", UNSIGNED_INT),
-  alias("__u64", UNSIGNED_LONG_LONG),
-  alias("__s8", SIGNED_CHAR),
-  alias("__s16", SHORT),
-  alias("__s32", INT),
-  alias("__s64", LONG_LONG),
-  alias("u8", UNSIGNED_CHAR),
-  alias("u16", UNSIGNED_SHORT),
-  alias("u32", UNSIGNED_INT),
-  alias("u64", UNSIGNED_LONG_LONG),
-  alias("s8", SIGNED_CHAR),
-  alias("s16", SHORT),
-  alias("s32", INT),
-  alias("s64", LONG_LONG),
-  alias("__be16", UNSIGNED_SHORT),
-  alias("__be32", UNSIGNED_INT),
-  alias("__be64", UNSIGNED_LONG_LONG),
-  alias("__le16", UNSIGNED_SHORT),
-  alias("__le32", UNSIGNED_INT),
-  alias("__le64", UNSIGNED_LONG_LONG),
-  alias("__sum16", UNSIGNED_SHORT),
-  alias("__wsum", UNSIGNED_INT),
-]);
-
-const words: ReadonlyMap<string, CType> = new Map<string, CType>([
-  ["void", VOID],
-  ["char", CHAR],
-  ["int", INT],
-  ["long", LONG],
-  ["unsigned int", UNSIGNED_INT],
-  ["unsigned long", UNSIGNED_LONG],
-  ...integers,
-]);
-
-/**
- * A type of a helper's prototype. What a helper takes by pointer is `void *` unless it is text: the kernel's prototypes name its own
- * structs (`struct sk_buff`) where programs have the user's (`struct __sk_buff`). What it gives is typed.
- */
-function prototypeType(text: string, record: ((tag: string) => RecordType | undefined) | undefined): CType {
-  const stars = text.split("*").length - 1;
-  const isConst = /\bconst\b/.test(text);
-  const base = text
-    .replace(/\*/g, " ")
-    .replace(/\bconst\b/g, " ")
-    .replace(/\s+/g, " ")
-    .trim();
-  let type: CType | undefined = words.get(base);
-  if (stars > 0 && base !== "char") type = undefined;
-  const tag = /^struct (\w+)$/.exec(base)?.[1];
-  type ??= (tag === undefined ? undefined : record?.(tag)) ?? (stars > 0 ? VOID : UNSIGNED_LONG_LONG);
-  if (isConst) type = qualified(type, { const: true });
-  for (let i = 0; i < stars; i++) type = pointerTo(type);
-  return type;
-}
-
-/** A helper as a function; undefined when there is none of that name. `record` finds the structs that helpers give pointers to. */
-export function helperDeclaration(
-  name: string,
-  record: (tag: string) => RecordType | undefined,
-): FunctionDecl | undefined {
-  const helper = name.startsWith("bpf_") ? helperByName(name) : undefined;
-  if (helper === undefined) return undefined;
-  const { prototype } = helper;
-  const open = prototype.indexOf("(");
-  const params: ParameterType[] = [];
-  for (const text of prototype.slice(open + 1, -1).split(",")) {
-    const declaration = text.trim();
-    if (declaration === "void" || declaration === "...") continue;
-    const param = /^(.*?)(\w+)$/.exec(declaration);
-    params.push({ name: param?.[2], type: prototypeType(param?.[1] ?? declaration, undefined) });
-  }
-  const type: FunctionType = {
-    kind: "function",
-    result: prototypeType(prototype.slice(0, prototype.indexOf(name)), record),
-    params,
-    variadic: helper.variadic,
-    unprototyped: false,
-  };
-  return {
-    kind: "function",
-    name,
-    type,
-    storage: "extern",
-    inline: false,
-    location: 0,
-    attributes: {},
-    params: [],
-    body: undefined,
-    used: true,
-    helper: name,
-  };
-}
-
-/** The kernel as `vmlinux.h` would declare it, and its helpers. */
+/** The kernel as `vmlinux.h` and its headers would declare it, and its helpers. */
 export class KernelDeclarations implements OuterDeclarations {
   private readonly types: KernelTypes | undefined;
+  private readonly constants: KernelConstants;
 
-  /** Without types of a kernel there are helpers and names of integers only. */
-  constructor(types?: KernelTypes) {
+  /** Without types of a kernel there are those of the UAPI that packet programs need. */
+  constructor(types?: KernelTypes, options: Omit<KernelConstantOptions, "types"> = {}) {
     this.types = types;
+    this.constants = new KernelConstants({ ...options, types });
   }
 
   ordinary(name: string): Binding | undefined {
@@ -143,15 +44,40 @@ export class KernelDeclarations implements OuterDeclarations {
     const type = this.types?.typedef(name) ?? integers.get(name);
     if (type !== undefined) return { kind: "typedef", type, location: 0 };
     const constant = this.types?.constant(name);
-    if (constant === undefined) return undefined;
-    // As vmlinux.h would have it: what an int can hold is one.
-    const { value } = constant;
-    const fits = value >= -(1n << 31n) && value < 1n << 31n;
-    return { kind: "constant", value, type: fits ? INT : constant.type, location: 0 };
+    if (constant !== undefined) {
+      // As vmlinux.h would have it: what an int can hold is one.
+      const { value } = constant;
+      const fits = value >= -(1n << 31n) && value < 1n << 31n;
+      return { kind: "constant", value, type: fits ? INT : constant.type, location: 0 };
+    }
+    const number = this.constants.find(name);
+    if (number !== undefined) return { kind: "constant", ...number, location: 0 };
+    return this.kernelFunction(name) ?? knownTypes().ordinary.get(name);
+  }
+
+  /** Functions that the kernel offers to programs (kfuncs), as newer `bpftool` declares them in `vmlinux.h`. */
+  private kernelFunction(name: string): FunctionDecl | undefined {
+    const type = this.types?.kernelFunction(name);
+    if (type === undefined) return undefined;
+    return {
+      kind: "function",
+      name,
+      type,
+      storage: "extern",
+      inline: false,
+      location: 0,
+      attributes: { section: ".ksyms", weak: true },
+      params: [],
+      body: undefined,
+      used: true,
+    };
   }
 
   record(union: boolean, tag: string): RecordType | undefined {
-    return this.types?.record(union, tag);
+    const found = this.types?.record(union, tag);
+    if (found !== undefined) return found;
+    const type = knownTypes().tags.get(tag);
+    return type?.kind === "record" && type.union === union ? type : undefined;
   }
 
   enumeration(tag: string): EnumType | undefined {
@@ -162,9 +88,16 @@ export class KernelDeclarations implements OuterDeclarations {
     this.types?.recordAccesses();
   }
 
+  /** A number that kernel headers define as a macro, for `#if`. */
+  macroValue(name: string): bigint | undefined {
+    return this.constants.find(name)?.value;
+  }
+
   nearest(name: string): readonly string[] {
-    if (this.types === undefined) return nearestNames(name, [...integers.keys()]);
-    const { btf } = this.types;
-    return nearestNames(name, [...btf.names(BtfKind.TYPEDEF), ...btf.enumValueNames()]);
+    const { types } = this;
+    const names = [...integers.keys(), ...this.constants.names()];
+    if (types === undefined) return nearestNames(name, [...names, ...knownTypes().ordinary.keys()]);
+    const { btf } = types;
+    return nearestNames(name, [...names, ...btf.names(BtfKind.TYPEDEF), ...btf.enumValueNames()]);
   }
 }

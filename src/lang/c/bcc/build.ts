@@ -2,7 +2,7 @@
 import type { BinaryOperator, CastKind, CompoundStmt, Expr, FunctionDecl, Stmt, VariableDecl } from "../ast.ts";
 import { assignable } from "../parser/conversions.ts";
 import type { Diagnostics } from "../diagnostics.ts";
-import { helperDeclaration } from "../outer.ts";
+import { helperDeclaration } from "../helper-declarations.ts";
 import { isInteger } from "../types/compatible.ts";
 import { findField, sizeOf } from "../types/layout.ts";
 import {

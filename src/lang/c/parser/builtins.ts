@@ -5,6 +5,7 @@ import { constantInteger } from "../constant.ts";
 import type { Token } from "../preprocessor/token.ts";
 import { compatible, isInteger, wrapTo } from "../types/compatible.ts";
 import { findField, sizeOf } from "../types/layout.ts";
+import { findMembers, memberAlias } from "../types/member-aliases.ts";
 import {
   BOOL,
   CHAR,
@@ -12,6 +13,7 @@ import {
   INT,
   LONG,
   LONG_LONG,
+  type RecordType,
   UNSIGNED_INT,
   UNSIGNED_LONG,
   UNSIGNED_LONG_LONG,
@@ -130,6 +132,11 @@ const specials: Readonly<Record<string, Special>> = {
     [...readChains].map(([name, chain]) => [name, (p: BuiltinCalls, word: Token) => p.readChain(word, chain)]),
   ),
 };
+
+/** Functions of C's library that mean the builtin of their name: there is no library to link with. */
+export const libraryFunctions: ReadonlySet<string> = new Set(
+  "memcpy memmove memset memcmp bzero strlen strcmp strncmp ffs ffsl ffsll abs labs".split(" "),
+);
 
 /** True for the name of a builtin. */
 export function isBuiltin(name: string): boolean {
@@ -263,6 +270,13 @@ export class BuiltinCalls {
       const shape = shapeOf(at);
       const found =
         shape.kind === "record" && shape.contents !== undefined ? findField(shape.contents, name.text) : undefined;
+      const alias = found === undefined && shape.kind === "record" ? memberAlias(shape.tag, name.text) : undefined;
+      const aliased = alias === undefined ? undefined : findMembers(shape as RecordType, alias);
+      if (aliased !== undefined) {
+        offset += BigInt(aliased.bitOffset / 8);
+        at = aliased.type;
+        continue;
+      }
       const field = found?.path.at(-1);
       if (found === undefined || field === undefined) {
         errorAt(this.context, name, `${typeText(at)} has no member ${name.text}`);
@@ -324,6 +338,8 @@ export class BuiltinCalls {
     }
     const value = rvalue(arg);
     if (constantInteger(value) !== undefined || arg.kind === "string") return this.integer(word, 1n);
+    // Where a symbol is, only the loader knows.
+    if (isSymbol(value)) return this.integer(word, 0n);
     // Later passes may still find that it is constant: lowering decides.
     return isInteger(value.type) ? this.made(word, INT, [value]) : this.integer(word, 0n);
   }
@@ -363,6 +379,20 @@ export class BuiltinCalls {
     if (!integers || result.kind !== "pointer" || !isInteger(result.to))
       errorAt(this.context, word, `${word.text} takes two integers and a pointer to one`);
     return this.made(word, BOOL, values);
+  }
+}
+
+/** True for the address of a function or variable, and for whether it is null. */
+function isSymbol(expr: Expr): boolean {
+  switch (expr.kind) {
+    case "cast":
+      return expr.cast === "decay" || (expr.cast !== "load" && isSymbol(expr.operand));
+    case "unary":
+      return expr.operator === "!" && isSymbol(expr.operand);
+    case "address":
+      return expr.operand.kind === "variable";
+    default:
+      return false;
   }
 }
 

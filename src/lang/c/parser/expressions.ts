@@ -3,15 +3,17 @@ import { nearestNames } from "../../../base/index.ts";
 import type { CompoundStmt, Expr, VariableDecl } from "../ast.ts";
 import { isLvalue } from "../ast.ts";
 import { characterValue, floatingConstant, integerConstant, literalBytes } from "../preprocessor/constants.ts";
-import { type Token, TokenKind } from "../preprocessor/token.ts";
+import { Token, TokenKind } from "../preprocessor/token.ts";
 import { compatible, constantType, isInteger } from "../types/compatible.ts";
 import { alignOf, findField, sizeOf } from "../types/layout.ts";
+import { findMembers, memberAlias } from "../types/member-aliases.ts";
 import {
   CHAR,
   DOUBLE,
   type CType,
   type FunctionType,
   INT,
+  type RecordType,
   UNSIGNED_INT,
   UNSIGNED_LONG,
   UNSIGNED_SHORT,
@@ -22,9 +24,9 @@ import {
   shapeOf,
   typeText,
 } from "../types/types.ts";
-import { helperDeclaration } from "../outer.ts";
+import { helperDeclaration } from "../helper-declarations.ts";
 import { precedence } from "../precedence.ts";
-import { BuiltinCalls, builtinNames, integerOf, isBuiltin } from "./builtins.ts";
+import { BuiltinCalls, builtinNames, integerOf, isBuiltin, libraryFunctions } from "./builtins.ts";
 import { type ParserContext, errorAt, nested } from "./context.ts";
 import {
   assignable,
@@ -324,6 +326,8 @@ export class ExpressionParser {
     }
     const found = findField(body, name.text);
     if (found === undefined) {
+      const alias = this.aliased(record, type, name);
+      if (alias !== undefined) return alias;
       const near = nearestNames(
         name.text,
         body.fields.flatMap((field) => field.name ?? []),
@@ -347,6 +351,20 @@ export class ExpressionParser {
         type: qualified(field.type, { const: isConst, volatile }),
         location: name.location,
       };
+    }
+    return expr;
+  }
+
+  /** A member that kernel headers name by a macro: the one that it stands for. */
+  private aliased(record: Expr, type: RecordType, name: Token): Expr | undefined {
+    const alias = memberAlias(type.tag, name.text);
+    if (alias === undefined || findMembers(type, alias) === undefined) return undefined;
+    const { kind, location, flags } = name;
+    let expr = record;
+    for (const word of alias) {
+      // A number is an index.
+      if (/^\d/.test(word)) expr = this.index(expr, integerOf(BigInt(word), INT, location), location);
+      else expr = this.member(expr, false, new Token(kind, word, location, flags));
     }
     return expr;
   }
@@ -494,6 +512,11 @@ export class ExpressionParser {
     }
     if (isBuiltin(text)) return this.builtins.call(token);
     const found = scopes.find(token.name!);
+    if (found === undefined || (found.kind === "function" && found.body === undefined)) {
+      // What C's library is without: declared or not, the compiler's own.
+      if (libraryFunctions.has(text) && tokens.at("("))
+        return this.builtins.call(new Token(token.kind, `__builtin_${text}`, location, token.flags));
+    }
     if (found === undefined) return this.unknown(token);
     switch (found.kind) {
       case "constant":

@@ -4,7 +4,7 @@
  */
 import type { Expr, Stmt, VariableDecl } from "../ast.ts";
 import { isLvalue } from "../ast.ts";
-import { helperDeclaration } from "../outer.ts";
+import { helperDeclaration } from "../helper-declarations.ts";
 import type { Token } from "../preprocessor/token.ts";
 import { sizeOf } from "../types/layout.ts";
 import { type CType, UNSIGNED_LONG, VOID, pointerTo, qualified, shapeOf, typeText } from "../types/types.ts";

@@ -21,6 +21,12 @@ export interface OuterDeclarations {
   recordAccesses?(): void;
 }
 
+/** What the scope of a file declares. */
+export interface Declared {
+  readonly ordinary: ReadonlyMap<Name, Binding>;
+  readonly tags: ReadonlyMap<Name, RecordType | EnumType>;
+}
+
 interface Scope {
   readonly ordinary: Map<Name, Binding>;
   readonly tags: Map<Name, RecordType | EnumType>;
@@ -29,10 +35,17 @@ interface Scope {
 /** The scopes at a place of the program, the file's first. */
 export class Scopes {
   private readonly outer: OuterDeclarations | undefined;
+  /** Tagged types that came from outside: the program may define its own of the name. */
+  private readonly outerTags = new Set<RecordType | EnumType>();
   private readonly scopes: Scope[] = [{ ordinary: new Map(), tags: new Map() }];
 
   constructor(outer: OuterDeclarations | undefined) {
     this.outer = outer;
+  }
+
+  /** All that has been declared in the file's scope so far. */
+  file(): Declared {
+    return this.scopes[0]!;
   }
 
   get atFile(): boolean {
@@ -69,6 +82,11 @@ export class Scopes {
     return this.scopes.at(-1)!.tags.get(name);
   }
 
+  /** True for a type that the program has not declared itself. */
+  isOuter(type: RecordType | EnumType): boolean {
+    return this.outerTags.has(type);
+  }
+
   /** What the program itself says in the file's scope. */
   inFile(name: Name): Binding | undefined {
     return this.scopes[0]!.ordinary.get(name);
@@ -92,7 +110,9 @@ export class Scopes {
     }
     const found =
       keyword === "enum" ? this.outer?.enumeration(name.text) : this.outer?.record(keyword === "union", name.text);
-    if (found !== undefined) this.scopes[0]!.tags.set(name, found);
+    if (found === undefined) return undefined;
+    this.scopes[0]!.tags.set(name, found);
+    this.outerTags.add(found);
     return found;
   }
 

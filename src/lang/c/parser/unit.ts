@@ -13,7 +13,7 @@ import { type Declarator, DeclarationParser, type Specifiers, keywordOf } from "
 import { rvalue } from "./conversions.ts";
 import { ExpressionParser } from "./expressions.ts";
 import { InitializerParser } from "./initializers.ts";
-import { type OuterDeclarations, Scopes } from "./scope.ts";
+import { type Declared, type OuterDeclarations, Scopes } from "./scope.ts";
 import { StatementParser } from "./statements.ts";
 import { TokenStream } from "./token-stream.ts";
 
@@ -78,6 +78,12 @@ export class UnitParser {
     }
     for (const variable of this.variables) this.complete(variable);
     return { functions: this.functions, variables: this.variables, pragmas: this.pragmas, fileAsm: this.fileAsm };
+  }
+
+  /** Parses, and gives what the file declares instead of what it defines. */
+  declarations(): Declared {
+    this.parse();
+    return this.context.scopes.file();
   }
 
   /** Tentative definitions of arrays without a size have one element. */

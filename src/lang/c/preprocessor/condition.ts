@@ -202,7 +202,8 @@ export class Condition {
     this.advance();
     if (token.text === "true") return truth(true);
     if (this.token.is("(")) throw new Malformed(token, `there is no macro ${token.text}`);
-    return ZERO;
+    const value = this.preprocessor.options.macroValue?.(token.text);
+    return value === undefined ? ZERO : wrap(value, value >= 1n << 63n);
   }
 
   private defined(at: Token): Value {
@@ -211,10 +212,10 @@ export class Condition {
     const open = token.is("(");
     if (open) token = preprocessor.nextUnexpanded();
     if (token.name === undefined) throw new Malformed(at, "defined needs the name of a macro");
-    const { macro } = token.name;
+    const { macro, text } = token.name;
     if (open && !preprocessor.nextUnexpanded().is(")")) throw new Malformed(at, "defined( has no closing parenthesis");
     this.advance();
-    return truth(macro !== undefined);
+    return truth(macro !== undefined || preprocessor.options.macroValue?.(text) !== undefined);
   }
 }
 

@@ -156,7 +156,9 @@ export class Directives {
     if (!this.checkBody(name, body, params, variadic)) return;
     const macro: Macro = { name: name.name!, location: name.location, params, variadic, body, disabled: false };
     const old = macro.name.macro;
-    if (old !== undefined && (old.builtin !== undefined || !sameMacro(old, macro))) {
+    // Those of the compiler's own headers give way without a word.
+    const given = old?.builtin === undefined && old !== undefined && this.isSystem(old.location);
+    if (old !== undefined && !given && (old.builtin !== undefined || !sameMacro(old, macro))) {
       const notes = old.builtin === undefined ? [{ location: old.location, message: "it was defined here" }] : [];
       this.preprocessor.diagnostics.warning(name.location, `macro ${name.text} is defined anew`, {
         length: name.text.length,
@@ -164,6 +166,11 @@ export class Directives {
       });
     }
     macro.name.macro = macro;
+  }
+
+  private isSystem(location: number): boolean {
+    const { sources } = this.preprocessor;
+    return sources.fileAt(sources.spelling(location)).system;
   }
 
   /** Takes the parameters off the front of a function-like macro's tokens. */
@@ -292,7 +299,7 @@ export class Directives {
     const name = this.macroName(at);
     if (name === undefined) return false;
     this.nothingMore(at.text);
-    return name.name!.macro !== undefined;
+    return name.name!.macro !== undefined || this.preprocessor.options.macroValue?.(name.text) !== undefined;
   }
 
   private open(at: Token, word: string, test: () => boolean): undefined {

@@ -20,6 +20,8 @@ export interface PreprocessorOptions {
   readonly prelude?: string;
   /** What `__has_builtin`, `__has_attribute`, `__has_feature` and `__has_extension` answer yes to. */
   readonly known?: (operator: string, name: string) => boolean;
+  /** Numbers that are macros in other compilers' headers, for `#if` and `defined`; here the parser knows them by name. */
+  readonly macroValue?: (name: string) => bigint | undefined;
   /** The moment that `__DATE__` and `__TIME__` tell; builds are repeatable when it is fixed. */
   readonly date?: Date;
 }

@@ -7,6 +7,7 @@ import {
   type CType,
   EnumType,
   type Field,
+  type FunctionType,
   INT,
   type IntegerType,
   LONG,
@@ -31,6 +32,7 @@ export class KernelTypes {
   readonly btf: Btf;
   private readonly types = new Map<number, CType>();
   private readonly reading = new Set<number>();
+  private offeredFunctions: ReadonlySet<number> | undefined;
   /** Whether accesses to members are recorded for CO-RE. */
   private preserveAccessIndex: boolean;
 
@@ -69,6 +71,26 @@ export class KernelTypes {
   constant(name: string): KernelConstant | undefined {
     const found = this.btf.enumValue(name);
     return found === undefined ? undefined : { value: found.value, type: this.type(found.typeId) as EnumType };
+  }
+
+  /** The type of a function that the kernel offers to programs: its BTF says so by a tag (Linux 6.10). */
+  kernelFunction(name: string): FunctionType | undefined {
+    const id = this.btf.findByName(name, BtfKind.FUNC);
+    if (id === undefined || !this.offered.has(id)) return undefined;
+    const type = this.type(id);
+    return type.kind === "function" ? type : undefined;
+  }
+
+  /** Ids of functions that programs may call. */
+  private get offered(): ReadonlySet<number> {
+    if (this.offeredFunctions !== undefined) return this.offeredFunctions;
+    const ids = new Set<number>();
+    for (const id of this.btf.idsByKind(BtfKind.DECL_TAG)) {
+      const tag = this.btf.typeById(id);
+      if (tag.kind === BtfKind.DECL_TAG && tag.name === "bpf_kfunc") ids.add(tag.typeId);
+    }
+    this.offeredFunctions = ids;
+    return ids;
   }
 
   /** The type of an id. */
