@@ -26,6 +26,7 @@ const everything = [
   "kernel/*",
   "runtime",
   "inspect",
+  "bcc",
   "tools",
 ];
 
@@ -47,6 +48,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   "kernel/soft": { rooms: [...kernels, "kernel"] },
   runtime: { rooms: [...kernels, "kernel", "kernel/*", "compiler", "lang/*"], node: true },
   inspect: { rooms: [...kernels, "kernel", "kernel/*", "runtime"], node: true },
+  bcc: { rooms: [...kernels, "kernel", "kernel/*", "runtime", "inspect", "compiler", "lang/*"], node: true },
   tools: { rooms: [...kernels, "kernel", "kernel/*", "runtime", "compiler", "lang/*"], node: true },
   cli: { rooms: everything, node: true },
   web: { rooms: everything },

@@ -57,7 +57,7 @@ export {
   tracepointNames,
 } from "./tracefs.ts";
 export type { TracepointName } from "./tracefs.ts";
-export { PerfSoftware, PerfType } from "./perf.ts";
+export { PerfSoftware, PerfType, openPerfCounter } from "./perf.ts";
 export { summarizeLog } from "./verifier-log.ts";
 export {
   abilityNames,

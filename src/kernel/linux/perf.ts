@@ -139,3 +139,10 @@ export function enablePerfEvent(event: OwnedFd): void {
 export function setPerfEventProg(event: OwnedFd, progFd: number): void {
   control(event, PerfIoctl.SET_BPF, "PERF_EVENT_IOC_SET_BPF", progFd);
 }
+
+/** Opens a counter of a CPU and lets it run, for programs that read it. `pid` -1 counts every process. The caller closes it. */
+export function openPerfCounter(type: number, config: number | bigint, pid: number, cpu: number): OwnedFd {
+  const event = perfEventOpen({ type, config, pid, cpu, what: `counter ${type}:${config} on CPU ${cpu}` });
+  enablePerfEvent(event);
+  return event;
+}

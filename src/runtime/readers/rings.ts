@@ -20,6 +20,10 @@ export function decodeWith<T>(decoder: EventDecoder<T>): Decode<T> {
 export const decodeBytes: Decode<Uint8Array> = (view, offset, end) =>
   new Uint8Array(view.buffer, view.byteOffset + offset, end - offset).slice();
 
+function decodeRecord<T>(decoder: EventDecoder<T>, record: Uint8Array): T {
+  return decodeWith(decoder)(new DataView(record.buffer, record.byteOffset, record.byteLength), 0, record.byteLength);
+}
+
 /** Reader of a ring buffer. */
 export class RingBufferReader<T> extends EventReader<T> {
   constructor(map: LinuxRingMap, decoder: EventDecoder<T>, options: ReaderOptions = {}) {
@@ -80,6 +84,11 @@ export class RingBufferMap<T> extends MapHandle implements AsyncIterable<T> {
     return this.spec.maxEntries;
   }
 
+  /** A record's bytes as an event. */
+  decode(record: Uint8Array): T {
+    return decodeRecord(this.decoder, record);
+  }
+
   /** A reader, for the caller to close, at the latest closed with the map; `decoder` reads its records otherwise than the map's own. */
   reader(options?: ReaderOptions): RingBufferReader<T>;
   reader<U>(options: ReaderOptions, decoder: EventDecoder<U>): RingBufferReader<U>;
@@ -111,6 +120,11 @@ export class PerfEventArrayMap<T> extends ReferenceMap<number> implements AsyncI
   constructor(map: KernelMap, decoder: EventDecoder<T>) {
     super(map, indexCodec(map));
     this.decoder = decoder;
+  }
+
+  /** A record's bytes as an event. */
+  decode(record: Uint8Array): T {
+    return decodeRecord(this.decoder, record);
   }
 
   /** A reader of the rings of all CPUs, for the caller to close: it puts its own events into the map. */
