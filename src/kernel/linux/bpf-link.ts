@@ -11,7 +11,7 @@ import {
   ProgQueryAttr,
   RawTracepointAttr,
 } from "./bpf-attr.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { callAttributes } from "./scratch.ts";
 

@@ -5,7 +5,7 @@ import { BpfCmd, MAP_TYPE_SINCE, MapFlags, MapType, OBJ_NAME_LENGTH } from "../.
 import type { MapSpec } from "../../object/index.ts";
 import { bpf, bpfFailure, bpfOrThrow } from "./bpf.ts";
 import { MapCreateAttr, MapElemAttr } from "./bpf-attr.ts";
-import { Errno, errnoName } from "./errno.ts";
+import { Errno, errnoName } from "../errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
 import { raiseMemlock } from "./memlock.ts";

@@ -14,7 +14,7 @@ import { UnsupportedError, VerifierError } from "../../base/index.ts";
 import type { ProgramSpec } from "../../object/index.ts";
 import { bpf, bpfFailure } from "./bpf.ts";
 import { BtfLoadAttr, ProgBindMapAttr, ProgLoadAttr, TestRunAttr } from "./bpf-attr.ts";
-import { Errno, errnoName } from "./errno.ts";
+import { Errno, errnoName } from "../errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
 import { raiseMemlock } from "./memlock.ts";

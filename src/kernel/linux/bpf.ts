@@ -12,7 +12,7 @@ import {
   ProgInfo,
 } from "./bpf-attr.ts";
 import { type Operation, syscallFailure } from "./diagnose.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { getU64 } from "./memory.ts";
 import { type Attributes, callAttributes } from "./scratch.ts";

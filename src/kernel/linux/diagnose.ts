@@ -4,7 +4,7 @@
  * speaks.
  */
 import { SyscallError, UnsupportedError } from "../../base/index.ts";
-import { Errno, errnoMeaning, errnoName } from "./errno.ts";
+import { Errno, errnoMeaning, errnoName } from "../errno.ts";
 import { type CapabilityName, type Machine, machine as thisMachine } from "./machine.ts";
 
 /** What was asked for when it failed. */

@@ -1,6 +1,6 @@
 /** File descriptors with an owner. */
 import { SkepError, SyscallError } from "../../base/index.ts";
-import { errnoMeaning, errnoName } from "./errno.ts";
+import { errnoMeaning, errnoName } from "../errno.ts";
 import { resourceClosed, resourceOpened } from "./resources.ts";
 import { syscall3 } from "./sys.ts";
 

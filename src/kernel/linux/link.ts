@@ -4,7 +4,7 @@ import type { AttachSpec } from "../../object/index.ts";
 import type { Link } from "../kernel.ts";
 import { tryDetachLink, updateLink } from "./bpf-link.ts";
 import { syscallFailure } from "./diagnose.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import type { OwnedFd } from "./fd.ts";
 import { IteratorRun } from "./iterator.ts";
 import { type LinkInfo, linkInfo } from "./link-info.ts";

@@ -2,7 +2,7 @@
 import { SyscallError, UnsupportedError } from "../../base/index.ts";
 import { MapFlags, MapType } from "../../isa/index.ts";
 import type { MapSpec } from "../../object/index.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import { blankMemory, mapMemory } from "./memory.ts";
 import { Mmap, pageSize, viewMemory } from "./sys.ts";
 

@@ -8,7 +8,7 @@ import type { MapSpec } from "../../object/index.ts";
 import type { EntryChunk, KernelMap } from "../kernel.ts";
 import { bpfFailure } from "./bpf.ts";
 import { MapBatchAttr, MapElemAttr } from "./bpf-attr.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import type { OwnedFd } from "./fd.ts";
 import { SharedMapMemory } from "./map-memory.ts";
 import { NativeMemory, setU64 } from "./memory.ts";

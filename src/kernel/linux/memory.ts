@@ -1,6 +1,6 @@
 /** Memory that the kernel reads and writes: mapped, at a constant address, seen through one view. */
 import { SyscallError } from "../../base/index.ts";
-import { errnoMeaning, errnoName } from "./errno.ts";
+import { errnoMeaning, errnoName } from "../errno.ts";
 import { Mmap, pageSize, syscall3, syscall6, viewMemory } from "./sys.ts";
 
 /** Maps memory, or throws SyscallError. `fd` -1 is anonymous memory. Returns the address. */

@@ -3,7 +3,7 @@
  * `struct nlmsghdr`, a header of their type, and attributes of `{u16 length, u16 type}` padded to 4 bytes.
  */
 import { SyscallError, UnsupportedError } from "../../base/index.ts";
-import { Errno, errnoMeaning, errnoName } from "./errno.ts";
+import { Errno, errnoMeaning, errnoName } from "../errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { NativeMemory } from "./memory.ts";
 import { syscall3, syscall6 } from "./sys.ts";

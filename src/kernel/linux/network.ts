@@ -1,6 +1,6 @@
 /** Network interfaces of the namespace that this process is in, as netlink tells of them. /sys may show another namespace's. */
 import { SyscallError, UnsupportedError, nearestNames } from "../../base/index.ts";
-import { Errno, errnoMeaning, errnoName } from "./errno.ts";
+import { Errno, errnoMeaning, errnoName } from "../errno.ts";
 import { Netlink, NetlinkAttributes, NetlinkFlag, NetlinkMessage } from "./netlink.ts";
 
 /** Bytes of `struct ifinfomsg`, and where the index is. */

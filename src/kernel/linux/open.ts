@@ -4,7 +4,7 @@ import { UnsupportedError } from "../../base/index.ts";
 import type { MapSpec } from "../../object/index.ts";
 import { describeMap, openById } from "./bpf.ts";
 import { syscallFailure } from "./diagnose.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
 import { LinuxMap } from "./maps.ts";

@@ -6,7 +6,7 @@ import { SkepError } from "../../base/index.ts";
 import { MapType } from "../../isa/index.ts";
 import type { RecordHandler, RingReader } from "../kernel.ts";
 import type { RecordSource, RecordWindow } from "../records.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import type { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
 import type { LinuxMap } from "./maps.ts";

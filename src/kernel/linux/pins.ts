@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, statfsSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { SkepError, SyscallError, UnsupportedError } from "../../base/index.ts";
 import { openPinned, pinObject } from "./bpf.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import type { OwnedFd } from "./fd.ts";
 
 /** Where a bpffs is mounted by convention. */

@@ -10,7 +10,7 @@
  */
 import { createRequire } from "node:module";
 import { UnsupportedError } from "../../base/index.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import { type SyscallNumbers, syscallNumbers } from "./syscall-numbers.ts";
 
 /** Calls native code with numbers, returns a number. */

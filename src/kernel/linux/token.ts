@@ -4,7 +4,7 @@ import { UnsupportedError } from "../../base/index.ts";
 import { BpfCmd } from "../../isa/index.ts";
 import { bpf, bpfFailure } from "./bpf.ts";
 import { TokenCreateAttr } from "./bpf-attr.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { machine } from "./machine.ts";
 import { callAttributes } from "./scratch.ts";

@@ -7,7 +7,7 @@ import {
   requirePrivileges,
   syscallFailure,
 } from "../../../src/kernel/linux/diagnose.ts";
-import { Errno, errnoMeaning, errnoName } from "../../../src/kernel/linux/errno.ts";
+import { Errno, errnoMeaning, errnoName } from "../../../src/kernel/errno.ts";
 import { Machine, parseCpuList, parseKernelVersion } from "../../../src/kernel/linux/machine.ts";
 
 const ALL_CAPABILITIES = "000001ffffffffff";

@@ -2,7 +2,7 @@
 import { SkepError, UnsupportedError } from "../../../base/index.ts";
 import { AttachFlags, AttachType, ProgType } from "../../../isa/index.ts";
 import { queryPrograms, tryProgAttach, tryProgDetach, tryTargetLink } from "../bpf-link.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { LinuxLink } from "../link.ts";
 import { machine } from "../machine.ts";

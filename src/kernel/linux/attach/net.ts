@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { UnsupportedError } from "../../../base/index.ts";
 import { AttachType, LinkType, NetfilterFlags, ProgType } from "../../../isa/index.ts";
 import { queryPrograms, tryNetfilterLink, tryProgAttach, tryProgDetach, tryTargetLink } from "../bpf-link.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { LinuxLink } from "../link.ts";
 import { machine } from "../machine.ts";

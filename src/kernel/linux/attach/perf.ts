@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { UnsupportedError } from "../../../base/index.ts";
 import { tryPerfEventLink } from "../bpf-link.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { type LinkFds, LinuxLink } from "../link.ts";
 import { machine } from "../machine.ts";

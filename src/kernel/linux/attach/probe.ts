@@ -4,7 +4,7 @@ import { UnsupportedError, nearestNames } from "../../../base/index.ts";
 import { AttachType } from "../../../isa/index.ts";
 import { linkKprobeMulti, linkUprobeMulti } from "../bpf-link.ts";
 import { kprobesMissing } from "../diagnose.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { eventSource } from "../event-source.ts";
 import { isBlacklisted, kernelFunctions, traceableFunctions } from "../kallsyms.ts";
 import { LinuxLink } from "../link.ts";

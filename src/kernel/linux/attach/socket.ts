@@ -4,7 +4,7 @@ import { SyscallError, UnsupportedError } from "../../../base/index.ts";
 import { AttachType, ProgType } from "../../../isa/index.ts";
 import { queryPrograms, tryProgAttach, tryProgDetach, tryTargetLink } from "../bpf-link.ts";
 import { syscallFailure } from "../diagnose.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { LinuxLink } from "../link.ts";
 import { machine } from "../machine.ts";

@@ -2,7 +2,7 @@
 import { SkepError, UnsupportedError } from "../../../base/index.ts";
 import { MapFlags, MapType } from "../../../isa/index.ts";
 import { tryStructOpsLink } from "../bpf-link.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd, duplicateFd } from "../fd.ts";
 import { LinuxLink } from "../link.ts";
 import type { LinuxMap } from "../maps.ts";

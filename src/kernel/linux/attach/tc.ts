@@ -6,7 +6,7 @@
 import { existsSync, statSync } from "node:fs";
 import { UnsupportedError } from "../../../base/index.ts";
 import { ProgType } from "../../../isa/index.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { LinuxLink } from "../link.ts";
 import { Netlink, NetlinkAttributes, NetlinkFlag, NetlinkMessage, type NetlinkAnswer } from "../netlink.ts";
 import { networkInterface, requestFailure } from "../network.ts";

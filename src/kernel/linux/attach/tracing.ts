@@ -11,7 +11,7 @@ import {
   tryReplacementLink,
   tryTracingLink,
 } from "../bpf-link.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { type LinkFds, LinuxLink } from "../link.ts";
 import { machine } from "../machine.ts";

@@ -3,7 +3,7 @@ import { AttachType, BpfCmd, LinkType, MapFlags, MapType, ProgFlags, ProgType, S
 import { bpf } from "../bpf.ts";
 import { EnableStatsAttr, MapBatchAttr, TokenCreateAttr } from "../bpf-attr.ts";
 import { testRunProg } from "../bpf-prog.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { hasKernelBtf, modulesWithBtf } from "../kernel-btf.ts";
 import { callAttributes } from "../scratch.ts";

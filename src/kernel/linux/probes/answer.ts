@@ -1,7 +1,7 @@
 /** What a probe answers, and how an errno becomes an answer. */
 import { SkepError, SyscallError, VerifierError } from "../../../base/index.ts";
 import { checkPrivileges, explainFailure } from "../diagnose.ts";
-import { Errno, errnoName } from "../errno.ts";
+import { Errno, errnoName } from "../../errno.ts";
 import { hasKernelBtf, kernelBtf } from "../kernel-btf.ts";
 import { machine } from "../machine.ts";
 

@@ -3,7 +3,7 @@ import { ATTACH_TYPE_SINCE, AttachType, BpfCmd, ProgType } from "../../../isa/in
 import { bpf } from "../bpf.ts";
 import { ProgAttachAttr, ProgQueryAttr } from "../bpf-attr.ts";
 import { checkPrivileges } from "../diagnose.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { hasKernelBtf } from "../kernel-btf.ts";
 import { callAttributes } from "../scratch.ts";
 import {

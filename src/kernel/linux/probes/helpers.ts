@@ -18,7 +18,7 @@ import {
   mov64Imm,
 } from "../../../isa/index.ts";
 import { checkPrivileges } from "../diagnose.ts";
-import { Errno, errnoName } from "../errno.ts";
+import { Errno, errnoName } from "../../errno.ts";
 import { hasKernelBtf, kernelBtf } from "../kernel-btf.ts";
 import { type ProbeAnswer, no, reasonOf, unknown, yes } from "./answer.ts";
 import { tryTrial } from "./load.ts";

@@ -9,7 +9,7 @@
 import { BtfKind, type Btf } from "../../../btf/index.ts";
 import { ProgType, callKfunc, callLocal, encode, exit, mov64Imm } from "../../../isa/index.ts";
 import { checkPrivileges } from "../diagnose.ts";
-import { Errno, errnoName } from "../errno.ts";
+import { Errno, errnoName } from "../../errno.ts";
 import type { OwnedFd } from "../fd.ts";
 import { hasKernelBtf, kernelBtf, moduleBtf, modulesWithBtf, openModuleBtf } from "../kernel-btf.ts";
 import { type ProbeAnswer, isSince, no, reasonOf, unknown, yes } from "./answer.ts";

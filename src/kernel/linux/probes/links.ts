@@ -6,7 +6,7 @@ import { BtfKind } from "../../../btf/index.ts";
 import { AttachType, BpfCmd, LINK_TYPE_SINCE, LinkType, MapType, ProgType } from "../../../isa/index.ts";
 import { bpf } from "../bpf.ts";
 import { LinkCreateAttr as A, RawTracepointAttr } from "../bpf-attr.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { hasKernelBtf, kernelBtf } from "../kernel-btf.ts";
 import { type Attributes, callAttributes } from "../scratch.ts";

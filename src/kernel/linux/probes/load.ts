@@ -2,7 +2,7 @@
 import { BpfCmd, LogLevel, OBJ_NAME_LENGTH, assemble, encode } from "../../../isa/index.ts";
 import { bpf } from "../bpf.ts";
 import { ProgLoadAttr as A } from "../bpf-attr.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { machine } from "../machine.ts";
 import { raiseMemlock } from "../memlock.ts";

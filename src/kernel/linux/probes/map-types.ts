@@ -4,7 +4,7 @@ import { BpfCmd, MAP_TYPE_SINCE, MapFlags, MapType } from "../../../isa/index.ts
 import { bpf } from "../bpf.ts";
 import { MapCreateAttr as A } from "../bpf-attr.ts";
 import { loadBtf } from "../bpf-prog.ts";
-import { Errno } from "../errno.ts";
+import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { hasKernelBtf, kernelBtf } from "../kernel-btf.ts";
 import { raiseMemlock } from "../memlock.ts";

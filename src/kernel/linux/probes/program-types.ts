@@ -3,7 +3,7 @@ import { BtfBuilder, BtfFuncLinkage, BtfIntEncoding, encodeFuncInfo } from "../.
 import { PROG_TYPE_SINCE, ProgType } from "../../../isa/index.ts";
 import { loadBtf } from "../bpf-prog.ts";
 import { checkPrivileges } from "../diagnose.ts";
-import { Errno, errnoName } from "../errno.ts";
+import { Errno, errnoName } from "../../errno.ts";
 import { hasKernelBtf } from "../kernel-btf.ts";
 import {
   type ProbeAnswer,
