@@ -4,6 +4,7 @@ import { BtfKind } from "../../btf/index.ts";
 import type { FunctionDecl } from "./ast.ts";
 import { type KernelConstantOptions, KernelConstants } from "./headers/kernel/constants.ts";
 import { type KnownTypes, parseKnownTypes } from "./headers/kernel/known-types.ts";
+import { uapiTypes } from "./headers/kernel/uapi-types.ts";
 import { helperDeclaration, integers } from "./helper-declarations.ts";
 import type { Binding, OuterDeclarations } from "./parser/scope.ts";
 import type { KernelTypes } from "./types/kernel-types.ts";
@@ -20,6 +21,9 @@ const integersAlone: OuterDeclarations = {
   nearest: () => [],
 };
 
+/** What starts so is the compiler's own. */
+const BUILTIN = /^__(?:builtin|sync|atomic)_/;
+
 let known: KnownTypes | undefined;
 
 /** Types that no kernel at hand has; parsed once, for they never change. */
@@ -27,10 +31,19 @@ function knownTypes(): KnownTypes {
   return (known ??= parseKnownTypes(integersAlone));
 }
 
+let knownWords: ReadonlySet<string> | undefined;
+
+/** As {@link knownTypes}; nothing is parsed for a name that is not in the text at all. */
+function knownTypesWith(name: string): KnownTypes | undefined {
+  knownWords ??= new Set(uapiTypes.match(/\w+/g));
+  return knownWords.has(name) ? knownTypes() : undefined;
+}
+
 /** The kernel as `vmlinux.h` and its headers would declare it, and its helpers. */
 export class KernelDeclarations implements OuterDeclarations {
   private readonly types: KernelTypes | undefined;
   private readonly constants: KernelConstants;
+  private allNames: readonly string[] | undefined;
 
   /** Without types of a kernel there are those of the UAPI that packet programs need. */
   constructor(types?: KernelTypes, options: Omit<KernelConstantOptions, "types"> = {}) {
@@ -39,6 +52,7 @@ export class KernelDeclarations implements OuterDeclarations {
   }
 
   ordinary(name: string): Binding | undefined {
+    if (BUILTIN.test(name)) return undefined;
     const helper = helperDeclaration(name, (tag) => this.record(false, tag));
     if (helper !== undefined) return helper;
     const type = this.types?.typedef(name) ?? integers.get(name);
@@ -52,7 +66,7 @@ export class KernelDeclarations implements OuterDeclarations {
     }
     const number = this.constants.find(name);
     if (number !== undefined) return { kind: "constant", ...number, location: 0 };
-    return this.kernelFunction(name) ?? knownTypes().ordinary.get(name);
+    return this.kernelFunction(name) ?? knownTypesWith(name)?.ordinary.get(name);
   }
 
   /** Functions that the kernel offers to programs (kfuncs), as newer `bpftool` declares them in `vmlinux.h`. */
@@ -76,7 +90,7 @@ export class KernelDeclarations implements OuterDeclarations {
   record(union: boolean, tag: string): RecordType | undefined {
     const found = this.types?.record(union, tag);
     if (found !== undefined) return found;
-    const type = knownTypes().tags.get(tag);
+    const type = knownTypesWith(tag)?.tags.get(tag);
     return type?.kind === "record" && type.union === union ? type : undefined;
   }
 
@@ -94,10 +108,13 @@ export class KernelDeclarations implements OuterDeclarations {
   }
 
   nearest(name: string): readonly string[] {
-    const { types } = this;
-    const names = [...integers.keys(), ...this.constants.names()];
-    if (types === undefined) return nearestNames(name, [...names, ...knownTypes().ordinary.keys()]);
-    const { btf } = types;
-    return nearestNames(name, [...names, ...btf.names(BtfKind.TYPEDEF), ...btf.enumValueNames()]);
+    return nearestNames(name, (this.allNames ??= this.names()));
+  }
+
+  private names(): readonly string[] {
+    const names = [...integers.keys(), ...this.constants.names(), ...knownTypes().ordinary.keys()];
+    if (this.types === undefined) return names;
+    const { btf } = this.types;
+    return [...names, ...btf.names(BtfKind.TYPEDEF), ...btf.enumValueNames()];
   }
 }

@@ -86,8 +86,10 @@ export class StatementParser {
       parseAttributes(context, {});
       tokens.accept(";");
     } else if (
-      declarations.startsDeclaration(token) &&
+      // Words of statements and labels are looked up nowhere: the kernel's names are many.
+      !Object.hasOwn(this.table, word) &&
       !tokens.peek(1).is(":") &&
+      declarations.startsDeclaration(token) &&
       !(word === "__extension__" && !declarations.startsDeclaration(tokens.peek(1)))
     ) {
       for (const variable of this.unit.localDeclaration())
