@@ -144,7 +144,11 @@ function write(
       last.source === position.source &&
       last.line === position.line &&
       last.column === position.column;
-    if (!same) positions.push({ insnIndex: out.length / 8, position });
+    if (!same) {
+      // An inline assembly without instructions leaves its place to what follows.
+      if (positions.at(-1)?.insnIndex === out.length / 8) positions.pop();
+      positions.push({ insnIndex: out.length / 8, position });
+    }
     last = position;
   };
   const slot = (code: number, dst: number, src: number, off: number, imm: number): void => {

@@ -44,6 +44,14 @@ export class BccDeclarations implements OuterDeclarations {
     return this.kernel.enumeration(tag);
   }
 
+  macro(name: string): string | undefined {
+    return this.kernel.macro?.(name);
+  }
+
+  recordAccesses(): void {
+    this.kernel.recordAccesses?.();
+  }
+
   nearest(name: string): readonly string[] {
     return this.kernel.nearest(name);
   }

@@ -112,6 +112,7 @@ export class BodyRewriter extends Rebuilder {
   override expr(expr: Expr): Expr {
     switch (expr.kind) {
       case "cast":
+        if (expr.cast === "decay" && expr.operand.kind === "string") return { ...expr, operand: padded(expr.operand) };
         return expr.cast === "load" ? this.load(expr) : this.within(expr);
       case "call":
         return this.call(expr);
@@ -232,4 +233,15 @@ export class BodyRewriter extends Rebuilder {
     const result = shapeOf(expr.type).kind === "void" ? undefined : value();
     return statements([declare(target), read], result, location);
   }
+}
+
+/** Programs copy names of fixed size out of shorter texts: what is behind a text is zero as far as such copies go. */
+const TEXT_ROOM = 32;
+
+function padded(text: Expr & { kind: "string" }): Expr {
+  if (text.bytes.length >= TEXT_ROOM) return text;
+  const bytes = new Uint8Array(TEXT_ROOM);
+  bytes.set(text.bytes);
+  const shape = shapeOf(text.type);
+  return { ...text, bytes, type: shape.kind === "array" ? { ...shape, count: TEXT_ROOM } : text.type };
 }
