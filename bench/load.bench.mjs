@@ -46,7 +46,7 @@ export async function run(args) {
   need(process.getuid?.() === 0, "root");
   need(spawnSync("clang", ["--version"]).status === 0, "clang (apt-get install clang)");
   need(existsSync("/usr/include/bpf/libbpf.h"), "libbpf (apt-get install libbpf-dev)");
-  need(existsSync(join(dist, "kernel/index.js")), "a build (npm run build)");
+  need(existsSync(join(dist, "entry/kernel.js")), "a build (npm run build)");
   const [first, ...rest] = args;
   const isCount = /^\d+$/.test(first ?? "");
   const rounds = isCount ? Number(first) : 7;

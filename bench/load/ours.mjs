@@ -37,8 +37,8 @@ koffi.load = (library) => {
 
 const startedRss = process.memoryUsage.rss();
 const importing = performance.now();
-const { readObject } = await import(pathToFileURL(`${dist}/object/index.js`).href);
-const { openLinuxKernel } = await import(pathToFileURL(`${dist}/kernel/index.js`).href);
+const { readObject } = await import(pathToFileURL(`${dist}/entry/object.js`).href);
+const { openLinuxKernel } = await import(pathToFileURL(`${dist}/entry/kernel.js`).href);
 const begun = performance.now();
 const marks = { importMs: begun - importing };
 if (path !== undefined) {
