@@ -5,6 +5,7 @@ import type { FunctionDecl } from "./ast.ts";
 import { type KernelConstantOptions, KernelConstants } from "./headers/kernel/constants.ts";
 import { type KnownTypes, parseKnownTypes } from "./headers/kernel/known-types.ts";
 import { uapiTypes } from "./headers/kernel/uapi-types.ts";
+import { kernelMacro } from "./headers/kernel/macros.ts";
 import { helperDeclaration, integers } from "./helper-declarations.ts";
 import type { Binding, OuterDeclarations } from "./parser/scope.ts";
 import type { KernelTypes } from "./types/kernel-types.ts";
@@ -100,6 +101,10 @@ export class KernelDeclarations implements OuterDeclarations {
 
   recordAccesses(): void {
     this.types?.recordAccesses();
+  }
+
+  macro(name: string): string | undefined {
+    return kernelMacro(name);
   }
 
   /** A number that kernel headers define as a macro, for `#if`. */

@@ -40,9 +40,11 @@ export function markAddressTaken(expr: Expr): void {
   else if (expr.kind === "index" && shapeOf(expr.array.type).kind === "array") markAddressTaken(expr.array);
 }
 
-/** Bits of the bitfield that an expression reads, through its conversions to a value. */
+/** Bits of the bitfield whose value an expression is: read, or just written. */
 function bitWidthOf(expr: Expr): number | undefined {
   if (expr.kind === "cast" && expr.cast === "load") return bitWidthOf(expr.operand);
+  if (expr.kind === "assign" || (expr.kind === "step" && !expr.postfix)) return bitWidthOf(expr.target);
+  if (expr.kind === "comma") return bitWidthOf(expr.right);
   return expr.kind === "member" ? expr.field.bitWidth : undefined;
 }
 

@@ -546,6 +546,8 @@ export class ExpressionParser {
       return { kind: "function", func: helper, type: helper.type, location };
     }
     const isCall = context.tokens.at("(");
+    const macro = isCall ? context.scopes.outerMacro(text) : undefined;
+    if (macro !== undefined && context.tokens.expand(token, macro)) return this.unary();
     const candidates = [
       ...context.scopes.names(),
       ...context.scopes.nearestOutside(text),

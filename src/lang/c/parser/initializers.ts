@@ -203,6 +203,7 @@ export class InitializerParser {
         : shape.kind === "record" && shape.union
           ? 1
           : (body?.fields.length ?? 0);
+    const from = values.length;
     let position = 0;
     let most = 0;
     let pending = designators;
@@ -213,6 +214,8 @@ export class InitializerParser {
       pending = [];
       if (first?.kind === "elements") position = first.low;
       if (first?.kind === "member") {
+        // Of a union's members the last that is named counts.
+        if (shape.kind === "record" && shape.union) values.length = from;
         this.designatedMember(whole, first, rest, values, what);
         position = body!.fields.indexOf(first.path[0]!) + 1;
         if (shape.kind === "record" && shape.union) position = 1;
@@ -223,12 +226,12 @@ export class InitializerParser {
       } else {
         const part =
           shape.kind === "array" ? this.elementPart(whole, position) : this.fieldPart(whole, body!, position);
-        const from = values.length;
+        const before = values.length;
         if (rest.length > 0) this.parts(part, values, false, rest, what);
         else this.element(part, values, what);
         position++;
         if (first?.kind === "elements" && first.high > first.low) {
-          this.repeat(values, from, part, first);
+          this.repeat(values, before, part, first);
           position = first.high + 1;
         }
       }

@@ -17,6 +17,8 @@ export interface OuterDeclarations {
   enumeration(tag: string): EnumType | undefined;
   /** Names that come close to one that does not exist. */
   nearest(name: string): readonly string[];
+  /** What stands behind the `#define` of a macro that kernel headers have; for names that nothing else declares. */
+  macro?(name: string): string | undefined;
   /** Accesses to the kernel's records are recorded for CO-RE from now on, as the records of `vmlinux.h` ask for. */
   recordAccesses?(): void;
 }
@@ -124,6 +126,11 @@ export class Scopes {
   /** The program wants the kernel's types as `vmlinux.h` has them. */
   recordKernelAccesses(): void {
     this.outer?.recordAccesses?.();
+  }
+
+  /** The definition of a macro that is there without being written. */
+  outerMacro(name: string): string | undefined {
+    return this.outer?.macro?.(name);
   }
 
   nearestOutside(name: string): readonly string[] {

@@ -39,6 +39,17 @@ export class TokenStream {
     return token;
   }
 
+  /**
+   * Reads a name that was just taken once more, after it has become a macro. `definition` is what stands behind `#define`; false when the
+   * name is one already.
+   */
+  expand(name: Token, definition: string): boolean {
+    if (name.name === undefined || name.name.macro !== undefined) return false;
+    this.preprocessor.define(definition);
+    this.preprocessor.reread([name, ...this.ahead.splice(0)]);
+    return true;
+  }
+
   /** Location of the next token. */
   get location(): number {
     return this.peek().location;

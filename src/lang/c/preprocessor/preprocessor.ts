@@ -141,6 +141,21 @@ export class Preprocessor implements Substituter {
     this.lists.push({ tokens, at: 0, macro: undefined, barrier: true });
   }
 
+  /** Reads these tokens before anything else: what was read already, and may stand for something else by now. */
+  reread(tokens: readonly Token[]): void {
+    this.lists.push({ tokens, at: 0, macro: undefined, barrier: false });
+  }
+
+  /** Defines a macro that the compiler brings; `definition` is what stands behind `#define`. */
+  define(definition: string): void {
+    const file = this.sources.add("<skep>", `#define ${definition}\n`, { system: true });
+    this.files.push(new Lexer(file, this.names, this.diagnostics));
+    this.directives.enterFile();
+    this.directives.run(this.lexer.next());
+    this.directives.leaveFile();
+    this.files.pop();
+  }
+
   /** Obeys a pragma; gives a token for those that are the parser's. */
   pragma(at: Token, text: string): Token | undefined {
     return this.directives.pragmaText(at, text.trim());

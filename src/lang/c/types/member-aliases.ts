@@ -86,7 +86,7 @@ const byTag: Readonly<Record<string, Aliases>> = {
     prefixed("ireq_", ["req", "__req_common"], "skc_"),
     prefixed("ir_", ["req", "__req_common"], "skc_"),
   ),
-  in6_addr: prefixed("s6_addr", ["in6_u"], "u6_addr"),
+  in6_addr: table({ s6_addr: "in6_u.u6_addr8", s6_addr16: "in6_u.u6_addr16", s6_addr32: "in6_u.u6_addr32" }),
   dentry: table({ d_lock: "d_lockref.lock", d_iname: "d_shortname.string" }),
   siginfo,
   kernel_siginfo: siginfo,

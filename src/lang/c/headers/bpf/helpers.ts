@@ -1,7 +1,8 @@
 /** `<bpf/bpf_helpers.h>`: what libbpf's programs declare themselves with. Exports what libbpf 1.8's header does, by the same names. */
 import { MOST_ARGUMENTS, byCount, range, unlessDefined } from "../text.ts";
 
-const typeTags: readonly string[] = ["kptr", "kptr_untrusted", "percpu_kptr", "uptr"];
+/** `kptr_ref` is what kernels before 6.3 call `kptr`. */
+const typeTags: readonly string[] = ["kptr", "kptr_untrusted", "kptr_ref", "percpu_kptr", "uptr"];
 const argumentTags: readonly string[] = ["ctx", "nonnull", "nullable", "trusted", "untrusted", "arena"];
 
 const attributes = `

@@ -1,17 +1,59 @@
 /**
- * Macros and inline functions of kernel headers that take arguments, by our own definitions. A program's own macro of the same name stands:
- * each is defined unless it is already, and giving it another meaning later is silent.
+ * Macros and inline functions of kernel headers, by our own definitions. Few are defined by headers, the others when a program first calls what
+ * it has not declared: a program's own functions and macros of their names stand, and are never in the way.
  */
 import { unlessDefined } from "../text.ts";
 
 /** A definition as it stands behind `#define`. */
 type Definition = string;
 
-/** What UAPI headers and those of C's library define: names that no program takes for something else. */
+/** What every header of the kernel and of C's library defines: what a condition may ask, and names that no program takes for something else. */
 const shared: readonly Definition[] = [
   "NULL ((void *)0)",
   "offsetof(type, member) __builtin_offsetof(type, member)",
   "KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))",
+  "__stringify_1(x...) #x",
+  "__stringify(x...) __stringify_1(x)",
+  "UINT64_C(x) x##UL",
+  "INT64_C(x) x##L",
+  "UINT32_C(x) x##U",
+  "INT32_C(x) x",
+  "___skep_placed_1 0,",
+  "___skep_second(_, value, ...) value",
+  "___skep_is_set(mark) ___skep_second(mark 1, 0)",
+  "___skep_is_defined_(value) ___skep_is_set(___skep_placed_##value)",
+  "___skep_is_defined(value) ___skep_is_defined_(value)",
+  "IS_BUILTIN(option) ___skep_is_defined(option)",
+  "IS_MODULE(option) ___skep_is_defined(option##_MODULE)",
+  "IS_ENABLED(option) (IS_BUILTIN(option) || IS_MODULE(option))",
+  "IS_REACHABLE(option) IS_ENABLED(option)",
+  '__user __attribute__((btf_type_tag("user")))',
+  '__percpu __attribute__((btf_type_tag("percpu")))',
+  ..."__kernel __iomem __rcu __force __nocast __safe __must_check __init __exit __initdata __read_mostly __cold __bitwise __bitwise__"
+    .split(" ")
+    .map((word) => `${word} `),
+  "__packed __attribute__((packed))",
+  "__aligned(x) __attribute__((aligned(x)))",
+  "__always_unused __attribute__((unused))",
+  "__maybe_unused __attribute__((unused))",
+  "__used __attribute__((used))",
+  "__weak __attribute__((weak))",
+  "__section(name) __attribute__((section(name)))",
+  "__always_inline inline __attribute__((always_inline))",
+  "__noinline __attribute__((noinline))",
+];
+
+/** What the kernel's own headers define besides: words, and what is no expression. */
+const kernels: readonly Definition[] = [
+  "noinline __attribute__((noinline))",
+  "fallthrough __attribute__((fallthrough))",
+  "asmlinkage ",
+  "notrace ",
+  "list_for_each_entry(pos, head, member) \\\n  for (pos = list_first_entry(head, __typeof__(*pos), member); &pos->member != (head); pos = list_next_entry(pos, member))",
+];
+
+/** What UAPI headers and those of C's library define: byte order, kinds of files, flags. */
+const uapi: readonly Definition[] = [
   ...["16", "32", "64"].flatMap((bits) => {
     const letter = { "16": "s", "32": "l", "64": "ll" }[bits]!;
     const swap = `((__u${bits})__builtin_bswap${bits}(x))`;
@@ -57,32 +99,9 @@ const shared: readonly Definition[] = [
   "CAP_TO_MASK(x) (1U << ((x) & 31))",
   "assert(x) ((void)0)",
   "alignof(x) _Alignof(x)",
-  "UINT64_C(x) x##UL",
-  "INT64_C(x) x##L",
-  "UINT32_C(x) x##U",
-  "INT32_C(x) x",
 ];
 
-/** Words before types and names. */
-const attributes: readonly Definition[] = [
-  '__user __attribute__((btf_type_tag("user")))',
-  ..."__kernel __iomem __rcu __force __nocast __safe __must_check __init __exit __initdata __read_mostly __cold notrace asmlinkage"
-    .split(" ")
-    .map((word) => `${word} `),
-  '__percpu __attribute__((btf_type_tag("percpu")))',
-  "__bitwise ",
-  "__packed __attribute__((packed))",
-  "__aligned(x) __attribute__((aligned(x)))",
-  ...["__always_unused", "__maybe_unused"].map((word) => `${word} __attribute__((unused))`),
-  "__used __attribute__((used))",
-  "__weak __attribute__((weak))",
-  "__section(name) __attribute__((section(name)))",
-  "__always_inline inline __attribute__((always_inline))",
-  "noinline __attribute__((noinline))",
-  "__noinline __attribute__((noinline))",
-  "fallthrough __attribute__((fallthrough))",
-];
-
+/** What is computed. */
 const arithmetic: readonly Definition[] = [
   "likely(x) (__builtin_expect(!!(x), 1))",
   "unlikely(x) (__builtin_expect(!!(x), 0))",
@@ -130,17 +149,6 @@ const arithmetic: readonly Definition[] = [
   "IS_ERR_OR_NULL(ptr) (!(ptr) || IS_ERR(ptr))",
   "PTR_ERR(ptr) ((long)(ptr))",
   "ERR_PTR(error) ((void *)(long)(error))",
-  "__stringify_1(x...) #x",
-  "__stringify(x...) __stringify_1(x)",
-  "___skep_placed_1 0,",
-  "___skep_second(_, value, ...) value",
-  "___skep_is_set(mark) ___skep_second(mark 1, 0)",
-  "___skep_is_defined_(value) ___skep_is_set(___skep_placed_##value)",
-  "___skep_is_defined(value) ___skep_is_defined_(value)",
-  "IS_BUILTIN(option) ___skep_is_defined(option)",
-  "IS_MODULE(option) ___skep_is_defined(option##_MODULE)",
-  "IS_ENABLED(option) (IS_BUILTIN(option) || IS_MODULE(option))",
-  "IS_REACHABLE(option) IS_ENABLED(option)",
 ];
 
 /** Ways from one kernel struct to another. */
@@ -153,7 +161,6 @@ const structs: readonly Definition[] = [
   "list_first_entry(ptr, type, member) list_entry((ptr)->next, type, member)",
   "list_next_entry(pos, member) list_entry((pos)->member.next, __typeof__(*(pos)), member)",
   "rb_entry(ptr, type, member) container_of(ptr, type, member)",
-  "list_for_each_entry(pos, head, member) \\\n  for (pos = list_first_entry(head, __typeof__(*pos), member); &pos->member != (head); pos = list_next_entry(pos, member))",
   "atomic_read(v) READ_ONCE((v)->counter)",
   "atomic64_read(v) READ_ONCE((v)->counter)",
   "atomic_long_read(v) READ_ONCE((v)->counter)",
@@ -215,25 +222,86 @@ const networking: readonly Definition[] = [
   "icmp_hdr(skb) ((struct icmphdr *)skb_transport_header(skb))",
 ];
 
-/** By what they are about; the first group is that of the UAPI. */
+function instruction(params: string, code: string, dst: string, src: string, off: string, imm: string): Definition {
+  const members = `.code = ${code}, .dst_reg = ${dst}, .src_reg = ${src}, .off = ${off}, .imm = ${imm}`;
+  return `${params} ((struct bpf_insn){ ${members} })`;
+}
+
+/** Instructions as values: programs that load programs write them. */
+const instructions: readonly Definition[] = [
+  ...Object.entries({ CLASS: 7, SIZE: 0x18, MODE: 0xe0, OP: 0xf0, SRC: 8 }).map(
+    ([part, mask]) => `BPF_${part}(code) ((code) & ${mask})`,
+  ),
+  ...["ALU64", "ALU32", "JMP", "JMP32"].flatMap((kind) => {
+    const code = `BPF_${kind === "ALU32" ? "ALU" : kind} | BPF_OP(OP)`;
+    const [more, off] = kind.startsWith("JMP") ? [", OFF", "OFF"] : ["", "0"];
+    return [
+      instruction(`BPF_${kind}_REG(OP, DST, SRC${more})`, `${code} | BPF_X`, "DST", "SRC", off, "0"),
+      instruction(`BPF_${kind}_IMM(OP, DST, IMM${more})`, `${code} | BPF_K`, "DST", "0", off, "IMM"),
+    ];
+  }),
+  ...["64", "32"].flatMap((bits) => {
+    const code = `${bits === "64" ? "BPF_ALU64" : "BPF_ALU"} | BPF_MOV`;
+    return [
+      instruction(`BPF_MOV${bits}_REG(DST, SRC)`, `${code} | BPF_X`, "DST", "SRC", "0", "0"),
+      instruction(`BPF_MOVSX${bits}_REG(DST, SRC, OFF)`, `${code} | BPF_X`, "DST", "SRC", "OFF", "0"),
+      instruction(`BPF_MOV${bits}_IMM(DST, IMM)`, `${code} | BPF_K`, "DST", "0", "0", "IMM"),
+    ];
+  }),
+  instruction("BPF_LDX_MEM(SIZE, DST, SRC, OFF)", "BPF_LDX | BPF_SIZE(SIZE) | BPF_MEM", "DST", "SRC", "OFF", "0"),
+  instruction("BPF_STX_MEM(SIZE, DST, SRC, OFF)", "BPF_STX | BPF_SIZE(SIZE) | BPF_MEM", "DST", "SRC", "OFF", "0"),
+  instruction("BPF_ST_MEM(SIZE, DST, OFF, IMM)", "BPF_ST | BPF_SIZE(SIZE) | BPF_MEM", "DST", "0", "OFF", "IMM"),
+  instruction(
+    "BPF_ATOMIC_OP(SIZE, OP, DST, SRC, OFF)",
+    "BPF_STX | BPF_SIZE(SIZE) | BPF_ATOMIC",
+    "DST",
+    "SRC",
+    "OFF",
+    "OP",
+  ),
+  instruction("BPF_LD_ABS(SIZE, IMM)", "BPF_LD | BPF_SIZE(SIZE) | BPF_ABS", "0", "0", "0", "IMM"),
+  instruction("BPF_LD_IND(SIZE, SRC, IMM)", "BPF_LD | BPF_SIZE(SIZE) | BPF_IND", "0", "SRC", "0", "IMM"),
+  instruction("BPF_RAW_INSN(CODE, DST, SRC, OFF, IMM)", "CODE", "DST", "SRC", "OFF", "IMM"),
+  instruction("BPF_JMP_A(OFF)", "BPF_JMP | BPF_JA", "0", "0", "OFF", "0"),
+  instruction("BPF_EXIT_INSN()", "BPF_JMP | BPF_EXIT", "0", "0", "0", "0"),
+  "BPF_LD_IMM64_RAW(DST, SRC, IMM) BPF_RAW_INSN(BPF_LD | BPF_DW | BPF_IMM, DST, SRC, 0, (__u32)(IMM)), BPF_RAW_INSN(0, 0, 0, 0, (__u64)(IMM) >> 32)",
+  "BPF_LD_IMM64(DST, IMM) BPF_LD_IMM64_RAW(DST, 0, IMM)",
+  "BPF_LD_MAP_FD(DST, FD) BPF_LD_IMM64_RAW(DST, BPF_PSEUDO_MAP_FD, FD)",
+  "BPF_LD_MAP_VALUE(DST, FD, OFF) BPF_RAW_INSN(BPF_LD | BPF_DW | BPF_IMM, DST, BPF_PSEUDO_MAP_VALUE, 0, FD), BPF_RAW_INSN(0, 0, 0, 0, OFF)",
+];
+
+/** Macros that take arguments and are defined when a program first uses one that it has not declared: no name of a program's own is touched. */
 export const macroGroups: readonly { readonly title: string; readonly definitions: readonly Definition[] }[] = [
-  { title: "C and the UAPI", definitions: shared },
-  { title: "words before types and names", definitions: attributes },
+  { title: "UAPI", definitions: uapi },
   { title: "arithmetic", definitions: arithmetic },
   { title: "structs", definitions: structs },
   { title: "networking", definitions: networking },
+  { title: "instructions", definitions: instructions },
 ];
 
-function text(groups: typeof macroGroups): string {
-  return `#pragma once\n${groups.flatMap(({ definitions }) => definitions.map(unlessDefined)).join("\n")}\n`;
+let byName: ReadonlyMap<string, Definition> | undefined;
+
+/** The definition of a macro of kernel headers, as it stands behind `#define`. */
+export function kernelMacro(name: string): Definition | undefined {
+  byName ??= new Map(
+    [...shared, ...macroGroups.flatMap(({ definitions }) => definitions)].map((definition) => [
+      /^\w+/.exec(definition)![0],
+      definition,
+    ]),
+  );
+  return byName.get(name);
 }
 
-/** The header that UAPI headers include. */
+function text(definitions: readonly Definition[]): string {
+  return `#pragma once\n${definitions.map(unlessDefined).join("\n")}\n`;
+}
+
+/** The header that all of these headers include. */
 export function sharedMacrosHeader(): string {
-  return text(macroGroups.slice(0, 1));
+  return text(shared);
 }
 
 /** The header that the kernel's own headers include besides. */
 export function kernelMacrosHeader(): string {
-  return text(macroGroups.slice(1));
+  return text(kernels);
 }
