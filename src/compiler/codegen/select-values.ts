@@ -3,6 +3,7 @@ import { CoreKind } from "../../btf/index.ts";
 import { baseOf, usersOf } from "../analysis.ts";
 import type { Users } from "../analysis.ts";
 import type { CoreAccess, Func, Inst, Param, Position, Value } from "../ir.ts";
+import { maxBits } from "../passes/fold.ts";
 import type { KernelTarget } from "../target.ts";
 import { Alu, Bpf, FIRST_VIRTUAL, FP, PseudoLoad } from "./machine.ts";
 import type { FrameObject, MBlock, MFunc, MInst, MTerm, Reg, Symbol } from "./machine.ts";
@@ -93,7 +94,7 @@ export class Values {
       const arg = v.args[0];
       if (v.op === "opaque" || v.op === "inttoptr" || (v.op === "ptrtoint" && v.raw)) v = arg!;
       else if (v.op === "zext" && (arg!.type === "i1" || (arg!.type === "i32" && v.bits === 32))) v = arg!;
-      else if (v.op === "trunc" && this.readsLowHalfOnly(v)) v = arg!;
+      else if (v.op === "trunc" && (this.readsLowHalfOnly(v) || maxBits(arg!) <= 32)) v = arg!;
       else break;
     }
     return v;

@@ -11,6 +11,7 @@ import { PURE_OPS } from "../ir.ts";
 import { argumentEffect, isConstantCall, writesNothing } from "./effects.ts";
 import { maxBits } from "./fold.ts";
 import { FrameMemory } from "./frame-memory.ts";
+import { newInst } from "./rewrite.ts";
 
 /** A place in memory whose content is a known value. */
 interface Known {
@@ -51,6 +52,8 @@ class Numbering {
   private readonly table = new Map<string, Value>();
   private readonly ends = new Map<Block, Known[]>();
   private changed = false;
+  /** The block being rebuilt. */
+  private out: Inst[] = [];
 
   constructor(func: Func, module: Module) {
     this.func = func;
@@ -152,7 +155,7 @@ class Numbering {
 
   private visit(block: Block, known: readonly Known[], undo: Undo[]): void {
     const memory = [...known];
-    const out: Inst[] = [];
+    const out: Inst[] = (this.out = []);
     for (const inst of block.insts) {
       for (let i = 0; i < inst.args.length; i++) inst.args[i] = this.resolve(inst.args[i]!);
       const merged = this.merge(inst, memory, undo);
@@ -187,8 +190,11 @@ class Numbering {
     if (inst.op === "load" && !inst.volatile) {
       const { base, offset } = this.place(inst);
       const hit = memory.find((k) => sameValue(k.base, base) && k.offset === offset && k.bits === inst.bits);
-      if (!hit || hit.value.type !== inst.type) return null;
-      return hit.signed === (inst.signed === true) || inst.bits === 64 ? hit.value : null;
+      if (!hit) return null;
+      if (hit.value.type === inst.type) {
+        return hit.signed === (inst.signed === true) || inst.bits === 64 ? hit.value : null;
+      }
+      return this.asWide(hit, inst);
     }
     if (inst.op === "store" && !inst.volatile) {
       const { base, offset } = this.place(inst);
@@ -198,6 +204,20 @@ class Numbering {
         return "gone";
     }
     return null;
+  }
+
+  /** What was read or written as a number of another width: what checks one then holds for the other too. */
+  private asWide(hit: Known, load: Inst): Value | null {
+    const { value } = hit;
+    if (hit.signed || load.signed || load.bits === 64) return null;
+    const widens = value.type === "i32" && load.type === "i64";
+    if (!widens && !(value.type === "i64" && load.type === "i32" && maxBits(value) <= 32)) return null;
+    if (value.kind === "const") return constant(value.value, load.type);
+    const op = widens ? "zext" : "trunc";
+    const rest: Partial<Inst> = widens ? { bits: 32 } : {};
+    const made = newInst(this.func, load.block!, op, load.type, [value], load.position, rest);
+    this.out.push(made);
+    return made;
   }
 
   private place(inst: Inst): { base: Value; offset: number } {
