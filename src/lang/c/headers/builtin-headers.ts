@@ -93,7 +93,7 @@ export class BuiltinHeaders implements HeaderProvider {
     if (/^[\w-]+\.h$/.test(path)) return libraryHeaderNames.has(path.slice(0, -2)) ? kernelText(false) : undefined;
     const parts = /^(uapi\/)?([\w-]+)\/([\w./+-]+)\.h$/.exec(path);
     if (parts === null || !(FOLDERS.has(parts[2]!) || parts[1] !== undefined)) return undefined;
-    if (/version$/.test(parts[3]!))
+    if (parts[3]!.endsWith("version"))
       return `${kernelText(false)}#define LINUX_VERSION_CODE ${versionCode(this.options.kernelVersion)}\n`;
     return kernelText(this.isKernels(parts[1] !== undefined, parts[2]!, parts[3]!));
   }

@@ -1,6 +1,6 @@
 /** Expressions (C11 6.5 with GNU's extensions), typed as they are read. */
 import { nearestNames } from "../../../base/index.ts";
-import type { CompoundStmt, Expr, VariableDecl } from "../ast.ts";
+import type { Expr, VariableDecl } from "../ast.ts";
 import { isLvalue } from "../ast.ts";
 import { characterValue, floatingConstant, integerConstant, literalBytes } from "../preprocessor/constants.ts";
 import { Token, TokenKind } from "../preprocessor/token.ts";
@@ -623,12 +623,21 @@ export class ExpressionParser {
     if (context.currentFunction === undefined) errorAt(context, open, "({ }) outside of a function");
     const body = nested(context, () => context.statements.compound());
     context.tokens.expect(")", "behind ({ }");
-    const last = body.statements.at(-1);
+    const statements = body.statements.slice();
+    let last = statements.pop();
+    // Labels before the value stay, in front of nothing.
+    for (; last?.kind === "label"; last = last.statement)
+      statements.push({ ...last, statement: { kind: "empty", location: last.location } });
     if (last?.kind !== "expression")
       return { kind: "statements", body, result: undefined, type: VOID, location: open.location };
     const result = rvalue(last.expr);
-    const before: CompoundStmt = { ...body, statements: body.statements.slice(0, -1) };
-    return { kind: "statements", body: before, result, type: result.type, location: open.location };
+    return {
+      kind: "statements",
+      body: { ...body, statements },
+      result,
+      type: result.type,
+      location: open.location,
+    };
   }
 
   private compoundLiteral(type: CType, open: Token): Expr {

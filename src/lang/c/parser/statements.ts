@@ -25,7 +25,10 @@ export class StatementParser {
   private switches: OpenSwitch[] = [];
   private loops = 0;
   private labels = new Map<string, Token>();
-  private gotos: Token[] = [];
+  private gotos: { readonly token: Token; readonly label: string }[] = [];
+  /** Labels that blocks around here declare by `__label__`, and what they are called in their function. */
+  private localLabels: Map<string, string>[] = [];
+  private nextLocalLabel = 0;
 
   constructor(context: ParserContext, unit: UnitParser) {
     this.context = context;
@@ -39,16 +42,17 @@ export class StatementParser {
     this.loops = 0;
     this.labels = new Map();
     this.gotos = [];
+    this.localLabels = [];
     context.currentFunction = func;
     const body = this.compound(false);
     context.currentFunction = undefined;
-    for (const label of this.gotos) {
-      if (this.labels.has(label.text)) continue;
-      const near = nearestNames(label.text, [...this.labels.keys()], 1);
+    for (const { token, label } of this.gotos) {
+      if (this.labels.has(label)) continue;
+      const near = nearestNames(token.text, [...this.labels.keys()], 1);
       errorAt(
         context,
-        label,
-        `there is no label ${label.text} in ${func.name}`,
+        token,
+        `there is no label ${token.text} in ${func.name}`,
         near[0] === undefined ? {} : { hint: `did you mean ${near[0]}?` },
       );
     }
@@ -61,6 +65,7 @@ export class StatementParser {
     const { tokens, scopes } = context;
     const open = tokens.next();
     if (ownScope) scopes.enter();
+    this.localLabels.push(new Map());
     const statements: Stmt[] = [];
     while (!tokens.at("}")) {
       if (tokens.atEnd) {
@@ -70,6 +75,7 @@ export class StatementParser {
       this.blockItem(statements);
     }
     const end = tokens.next();
+    this.localLabels.pop();
     if (ownScope) scopes.leave();
     return { kind: "compound", statements, location: open.location, end: end.location };
   }
@@ -80,9 +86,8 @@ export class StatementParser {
     const token = tokens.peek();
     const word = keywordOf(token);
     if (word === "_Static_assert") this.staticAssert();
-    else if (word === "__label__") {
-      while (!tokens.atEnd && !tokens.next().is(";"));
-    } else if (word === "__attribute__" && this.isFallthrough()) {
+    else if (word === "__label__") this.declareLabels();
+    else if (word === "__attribute__" && this.isFallthrough()) {
       parseAttributes(context, {});
       tokens.accept(";");
     } else if (
@@ -95,6 +100,25 @@ export class StatementParser {
       for (const variable of this.unit.localDeclaration())
         into.push({ kind: "declaration", variable, location: variable.location });
     } else into.push(this.statement());
+  }
+
+  /** `__label__ a, b;`: labels of this block alone, such as macros have that are used twice. */
+  private declareLabels(): void {
+    const { tokens } = this.context;
+    do {
+      tokens.next();
+      const name = tokens.peek();
+      if (name.kind === TokenKind.IDENTIFIER) {
+        tokens.next();
+        this.localLabels.at(-1)?.set(name.text, `${name.text}.${++this.nextLocalLabel}`);
+      } else errorAt(this.context, name, "__label__ needs names of labels");
+    } while (tokens.at(","));
+    this.semicolon("behind the labels");
+  }
+
+  /** What a label is called in its function. */
+  private labelName(name: Token): string {
+    return this.localLabels.findLast((names) => names.has(name.text))?.get(name.text) ?? name.text;
   }
 
   private isFallthrough(): boolean {
@@ -304,13 +328,14 @@ export class StatementParser {
     const name = tokens.next();
     tokens.next();
     parseAttributes(context, {});
-    const before = this.labels.get(name.text);
+    const label = this.labelName(name);
+    const before = this.labels.get(label);
     if (before !== undefined)
       errorAt(context, name, `label ${name.text} is there already`, {
         notes: [{ location: before.location, message: "it is here" }],
       });
-    this.labels.set(name.text, name);
-    return { kind: "label", label: name.text, statement: this.labelled(name), location: name.location };
+    this.labels.set(label, name);
+    return { kind: "label", label, statement: this.labelled(name), location: name.location };
   }
 
   private jump(kind: "break" | "continue"): Stmt {
@@ -329,9 +354,9 @@ export class StatementParser {
     const name = tokens.next();
     if (name.kind !== TokenKind.IDENTIFIER)
       errorAt(context, name, name.is("*") ? "eBPF has no jumps to computed places" : "goto needs a label");
-    else this.gotos.push(name);
+    else this.gotos.push({ token: name, label: this.labelName(name) });
     this.semicolon("behind goto");
-    return { kind: "goto", label: name.text, location: word.location };
+    return { kind: "goto", label: this.labelName(name), location: word.location };
   }
 
   private returnStatement(): Stmt {
@@ -414,7 +439,7 @@ export class StatementParser {
       tokens.next();
     }
     tokens.expect("(", "behind asm");
-    const template = this.texts();
+    let template = this.texts();
     const outputs = tokens.accept(":") === undefined ? [] : this.asmOperands(true);
     const inputs = tokens.accept(":") === undefined ? [] : this.asmOperands(false);
     const clobbers: string[] = [];
@@ -425,9 +450,11 @@ export class StatementParser {
     const labels: string[] = [];
     if (goto && tokens.accept(":") !== undefined) {
       do {
-        const label = tokens.next();
-        this.gotos.push(label);
-        labels.push(label.text);
+        const token = tokens.next();
+        const label = this.labelName(token);
+        this.gotos.push({ token, label });
+        labels.push(label);
+        if (label !== token.text) template = template.replaceAll(`%l[${token.text}]`, `%l[${label}]`);
       } while (tokens.accept(",") !== undefined);
     }
     tokens.expect(")", "behind the operands of asm");
