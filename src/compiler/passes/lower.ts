@@ -10,6 +10,7 @@ import type { Block, Func, Inst, IrType, MemBits, Module, Op, Value } from "../i
 import { placeText } from "../limits.ts";
 import type { KernelTarget } from "../target.ts";
 import { expandInsts, newInst } from "./rewrite.ts";
+import { splitUnaligned } from "./unaligned.ts";
 
 /** Memory above these sizes is filled and copied by one helper call where the licence allows: as many stores would cost more. */
 const FILL_INLINE_BYTES = 512;
@@ -23,6 +24,7 @@ export function lower(func: Func, module: Module, target: KernelTarget): boolean
   lowerAtomics(func, module, target);
   let changed = lowerRawPointers(func);
   changed = lowerMemory(func, module) || changed;
+  changed = splitUnaligned(func) || changed;
   changed = lowerDivision(func, target) || changed;
   return (!target.mayGoto && lowerMayGoto(func)) || changed;
 }

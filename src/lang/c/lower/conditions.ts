@@ -7,6 +7,7 @@ import { shapeOf } from "../types/types.ts";
 import type { Body } from "./body.ts";
 import { isComparison, truth, zeroOf } from "./convert.ts";
 import { irTypeOf, isAggregate } from "./signature.ts";
+import { isWide, wideTruth } from "./wide-integers.ts";
 import { memoryDiffers } from "./strings.ts";
 import { comparison, effect, value } from "./values.ts";
 
@@ -107,7 +108,7 @@ function test(body: Body, expr: Expr): Value {
   }
   const scalar = value(body, expr);
   body.at(expr.location);
-  return truth(body, scalar);
+  return truth(body, isWide(expr.type) ? wideTruth(body, scalar) : scalar);
 }
 
 /** A condition's value: 0 or 1 as `i32`. */

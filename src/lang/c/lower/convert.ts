@@ -112,10 +112,11 @@ export function stepped(body: Body, pointer: Value, by: Value, byType: CType, to
   const { b } = body;
   const bytes = scaled(body, by, byType, body.size(to));
   if (bytes.kind === "const") {
-    const distance = BigInt.asIntN(64, back ? -bytes.value : bytes.value);
-    return distance === 0n ? pointer : b.ptradd(pointer, b.const(distance));
+    const step = BigInt.asIntN(64, back ? -bytes.value : bytes.value);
+    return step === 0n ? pointer : b.ptradd(pointer, b.const(step));
   }
-  return b.ptradd(pointer, back ? b.binary("sub", b.const(0), bytes) : bytes);
+  // Subtracted as it is: of a number that is negated first the verifier knows no bounds.
+  return back ? b.inttoptr(b.binary("sub", b.ptrtoint(pointer, true), bytes)) : b.ptradd(pointer, bytes);
 }
 
 /** How many elements are between two pointers. */

@@ -28,14 +28,14 @@ function rootType(type: CType): CType {
   }
 }
 
-function record(body: Body, path: CorePath, kind: number, value: bigint): Value {
-  const typeId = body.context.typeId(rootType(path.root));
-  return body.b.core({ kind, typeId, access: path.steps.join(":"), value });
+function recorded(body: Body, path: CorePath, kind: number, value: bigint): Value {
+  const root = body.context.typeId(rootType(path.root));
+  return body.b.core({ kind, typeId: root, access: path.steps.join(":"), value });
 }
 
 /** The offset in bytes at the end of a path. */
 export function byteOffsetRecord(body: Body, path: CorePath): Value {
-  return record(body, path, CoreKind.FIELD_BYTE_OFFSET, BigInt(Math.floor(path.bits / 8)));
+  return recorded(body, path, CoreKind.FIELD_BYTE_OFFSET, BigInt(Math.floor(path.bits / 8)));
 }
 
 /** The memory that a bitfield is read from, as loaders compute it (`bpf_core_calc_field_relo` in libbpf). */
@@ -63,11 +63,11 @@ function bitfieldUnit(type: CType, bitOffset: number, width: number): BitfieldUn
 export function loadRecordedBitfield(body: Body, place: Place, path: CorePath): Value {
   const { b } = body;
   const unit = bitfieldUnit(place.type, path.bits, place.bits!.width);
-  const at = b.ptradd(place.base, record(body, path, CoreKind.FIELD_BYTE_OFFSET, BigInt(unit.byteOffset)));
+  const at = b.ptradd(place.base, recorded(body, path, CoreKind.FIELD_BYTE_OFFSET, BigInt(unit.byteOffset)));
   const bits = (unit.byteSize * 8) as MemBits;
   const raw = b.load(at, bits, { type: "i64" });
-  const left = record(body, path, CoreKind.FIELD_LSHIFT_U64, BigInt(unit.leftShift));
-  const right = record(body, path, CoreKind.FIELD_RSHIFT_U64, BigInt(unit.rightShift));
+  const left = recorded(body, path, CoreKind.FIELD_LSHIFT_U64, BigInt(unit.leftShift));
+  const right = recorded(body, path, CoreKind.FIELD_RSHIFT_U64, BigInt(unit.rightShift));
   const value = b.binary(isSigned(place.type) ? "ashr" : "lshr", b.binary("shl", raw, left), right);
   return irTypeOf(place.type) === "i32" ? b.trunc(value) : value;
 }
@@ -130,7 +130,7 @@ export function fieldInfo(body: Body, subject: Expr, kind: number, location: num
   const value = fieldAnswer(kind, type, path.bits, width);
   const root = shapeOf(path.root);
   const asked = root.kind !== "record" || body.context.recordsCore(root) || root.kernelTypeId === 0;
-  return asked ? b.trunc(record(body, path, kind, value)) : b.const(value, "i32");
+  return asked ? b.trunc(recorded(body, path, kind, value)) : b.const(value, "i32");
 }
 
 function fieldAnswer(kind: number, type: CType, bits: number, width: number | undefined): bigint {

@@ -2,6 +2,7 @@
 import type { MemBits, Value } from "../../../compiler/index.ts";
 import type { Initializer, InitialValue } from "../ast.ts";
 import { constantInteger } from "../constant.ts";
+import { isInteger } from "../types/compatible.ts";
 import { alignOf, sizeOf } from "../types/layout.ts";
 import type { CType } from "../types/types.ts";
 import type { Body } from "./body.ts";
@@ -46,7 +47,8 @@ function initialValue(body: Body, whole: Place, part: InitialValue): void {
   const at = placeAt(type, base, whole.offset + bitOffset / 8);
   if (part.value.kind === "string") {
     body.at(part.value.location);
-    storeBytes(body, at, padded(part.value.bytes, body.size(type)));
+    // The array that the string itself gives its size.
+    storeBytes(body, at, padded(part.value.bytes, sizeOf(type) ?? part.value.bytes.length));
     return;
   }
   // The rest is zero already, except where an earlier value is taken back.
@@ -102,10 +104,11 @@ function constantBytes(values: readonly InitialValue[], size: number): Uint8Arra
   const bytes = new Uint8Array(size);
   for (const { bitOffset, bitWidth, type, value: part } of values) {
     if (part.kind === "string") {
-      bytes.set(padded(part.bytes, Math.min(sizeOrZero(type), size - bitOffset / 8)), bitOffset / 8);
+      const room = Math.min(sizeOf(type) ?? part.bytes.length, size - bitOffset / 8);
+      bytes.set(padded(part.bytes, room), bitOffset / 8);
       continue;
     }
-    const number = isAggregate(type) ? undefined : constantInteger(part);
+    const number = isAggregate(type) && !isInteger(type) ? undefined : constantInteger(part);
     if (number === undefined) return undefined;
     const width = bitWidth ?? 8 * sizeOrZero(type);
     for (let i = 0; i < width; i++) {

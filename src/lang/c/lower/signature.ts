@@ -16,10 +16,10 @@ export function irTypeOf(type: CType): "i32" | "i64" | "ptr" {
   return shape.kind === "float" ? "i64" : "ptr";
 }
 
-/** True for structs, unions and arrays: values that live in memory only. */
+/** True for structs, unions, arrays and integers of 128 bits: values that live in memory only. */
 export function isAggregate(type: CType): boolean {
-  const { kind } = shapeOf(type);
-  return kind === "record" || kind === "array";
+  const shape = shapeOf(type);
+  return shape.kind === "record" || shape.kind === "array" || (shape.kind === "integer" && shape.bits === 128);
 }
 
 /** The IR signature of a function's type. Names of parameters are those of the type, or `arg0`, `arg1`, … */

@@ -5,7 +5,7 @@ import { isLvalue } from "../ast.ts";
 import { constantInteger, constantValue } from "../constant.ts";
 import { isInteger } from "../types/compatible.ts";
 import { sizeOf } from "../types/layout.ts";
-import { type CType, shapeOf } from "../types/types.ts";
+import { type CType, UNSIGNED_LONG as U64, shapeOf } from "../types/types.ts";
 import { lowBits } from "./bitfields.ts";
 import type { Body } from "./body.ts";
 import { builtin } from "./builtins.ts";
@@ -27,19 +27,31 @@ import {
 } from "./place.ts";
 import { irTypeOf, isAggregate } from "./signature.ts";
 import { statement } from "./statements.ts";
+import { type Values, isWide, lowerHalf, wideDifference, wideValue } from "./wide-integers.ts";
+
+/** What holds values as it stands, so that memory can be handed on through it. */
+const PASSES_ON: ReadonlySet<Expr["kind"]> = new Set(["assign", "call", "comma", "conditional", "statements"]);
 
 /** True for types whose values eBPF cannot compute; said once for each place. */
 function isUnsupported(body: Body, expr: Expr): boolean {
-  const shape = shapeOf(expr.type);
-  if (shape.kind === "float") body.error(expr.location, "eBPF has no floating-point numbers");
-  else if (shape.kind === "integer" && shape.bits === 128)
-    body.error(expr.location, "eBPF has no 128-bit integers", { hint: "use two 64-bit halves" });
+  if (shapeOf(expr.type).kind === "float") body.error(expr.location, "eBPF has no floating-point numbers");
+  else if (isWide(expr.type) && !PASSES_ON.has(expr.kind))
+    body.error(expr.location, "eBPF cannot compute with 128-bit integers", {
+      hint: "they can be moved, made of narrower ones, cut and compared for equality: use two 64-bit halves",
+    });
   else return false;
   return true;
 }
 
+const wideValues: Values = { value, addressOf: (body, lvalue) => addressOf(body, place(body, lvalue)) };
+
 /** The value of an expression: a scalar, or the address of an aggregate that may be read until it changes. */
 export function value(body: Body, expr: Expr): Value {
+  if (isWide(expr.type)) {
+    body.at(expr.location);
+    const address = wideValue(body, expr, wideValues);
+    if (address !== undefined) return address;
+  }
   if (isUnsupported(body, expr)) return body.b.const(0);
   body.at(expr.location);
   switch (expr.kind) {
@@ -65,7 +77,7 @@ export function value(body: Body, expr: Expr): Value {
     case "assign":
       return assign(body, expr);
     case "step":
-      return step(body, expr);
+      return stepValue(body, expr);
     case "call":
       return call(body, expr);
     case "statements":
@@ -169,6 +181,7 @@ function castValue(body: Body, expr: Expr & { kind: "cast" }): Value {
     case "bool":
       return shapeOf(operand.type).kind === "bool" ? value(body, operand) : truthValue(body, operand);
     case "integer":
+      if (isWide(operand.type)) return convert(body, lowerHalf(body, value(body, operand)), U64, type);
       // Memory is read in the width that is wanted: the pointers of packets are 32 bits wide in their contexts, and must not be cut.
       if (irTypeOf(type) === "i64" && operand.kind === "cast" && operand.cast === "load" && isInteger(operand.type)) {
         body.at(operand.location);
@@ -275,9 +288,10 @@ function indexPlace(body: Body, expr: Expr & { kind: "index" }): Place {
       return { type, base, offset: 0, path: { root: type, steps: [step], bits: step * size * 8 } };
     return placeAt(type, base, offset + step * size);
   }
-  const by = scaled(body, value(body, index), index.type, size);
+  const back = index.kind === "unary" && index.operator === "-" && isSigned(index.type);
+  const by = value(body, back ? index.operand : index);
   body.at(expr.location);
-  return placeAt(type, body.b.ptradd(base, by), offset);
+  return placeAt(type, stepped(body, base, by, index.type, type, back), offset);
 }
 
 function unary(body: Body, expr: Expr & { kind: "unary" }): Value {
@@ -324,6 +338,11 @@ export function comparison(body: Body, expr: Expr & { kind: "binary" }): Value {
   const a = value(body, expr.left);
   const b = value(body, expr.right);
   body.at(expr.location);
+  if (isWide(expr.left.type)) {
+    if (expr.operator !== "==" && expr.operator !== "!=")
+      body.error(expr.location, `eBPF has no 128-bit integers: ${expr.operator} cannot be computed`);
+    return compare(body, expr.operator, wideDifference(body, a, b), body.b.const(0, "i64"), U64);
+  }
   return compare(body, expr.operator, a, b, expr.left.type);
 }
 
@@ -369,7 +388,7 @@ function kept(body: Body, to: Place, stored: Value): Value {
   return lowBits(body, stored, to.bits.width, isSigned(to.type));
 }
 
-function step(body: Body, expr: Expr & { kind: "step" }): Value {
+function stepValue(body: Body, expr: Expr & { kind: "step" }): Value {
   const { b } = body;
   const { target, by, type } = expr;
   noteWrite(body, target);

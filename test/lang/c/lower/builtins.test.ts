@@ -72,7 +72,7 @@ describeCases("atomics", [
     `${t} x = a; ${t} o = __atomic_fetch_add(&x, 3, 5) + __atomic_add_fetch(&x, (${t})b, 5) * 3 + __atomic_fetch_sub(&x, 2, 0); return o + x;`,
   ]),
   "struct { int p; u64 n; } s = { 1, a }; __sync_fetch_and_add(&s.n, b); return s.n;",
-  "u64 v[4] = { 1, 2, 3, 4 }; __sync_fetch_and_add(&v[a & 3], b); return v[0] + v[1] * 3 + v[2] * 5 + v[3] * 7;",
+  "static u64 v[4];\n--- v[0] = 1; v[1] = 2; v[2] = 3; v[3] = 4; __sync_fetch_and_add(&v[a & 3], b); return v[0] + v[1] * 3 + v[2] * 5 + v[3] * 7;",
   'int x = a; int *p = &x; __sync_synchronize(); asm volatile("" ::: "memory"); return *p;',
   'int x = a; asm volatile("" : "+r"(x)); return x + 1;',
 ]);

@@ -29,7 +29,7 @@ describeCases("switch", [
   "int r = 0; switch (a) { case 0x123456789abcdef0: r = 1; break; case -0x8000000000000000ll ... -2: r = 2; } return r;",
   "switch ((u8)a) { case 10 ... 20: return 1; case 200: return 2; case 255: return 3; case 240: return 4; } return 0;",
   "int r = 0; switch (a & 3) { int x; case 0: x = 3; r = x; break; case 1: { x = 4; r = x * 2; } } return r;",
-  `int n = a & 31, s = 0, c = (n + 7) / 8; if (!n) return 0;
+  `u32 n = a & 31, s = 0; int c = (n + 7) / 8; if (!n) return 0;
    switch (n % 8) { case 0: do { s++; case 7: s += 2; case 6: s += 3; case 5: s += 4; case 4: s += 5; case 3: s += 6; case 2: s += 7; case 1: s += 8; } while (--c > 0); }
    return s;`,
   `switch (a & 31) { ${Array.from({ length: 20 }, (_, i) => `case ${(i * 3) % 29}: return ${i * i};`).join(" ")} default: return -1; }`,
@@ -47,5 +47,5 @@ describeCases("scopes that clean up", [
   "static long t; static void done(int *x) { t = t * 10 + *x; }\n#define C __attribute__((cleanup(done)))\nstatic int f(long a) { int x C = 1; if (a > 0) { int y C = 2; return x + y; } int z C = 3; return z; }\n--- t = 0; int r = f(a); return t * 10 + r;",
   "static long t; static void done(int *x) { t = t * 10 + *x; }\n#define C __attribute__((cleanup(done)))\n--- t = 0; int i = 0; { int x C = 7; again: { int y C = ++i; if (i < 3) goto again; if (a > 0) goto out; } int z C = 8; } out: return t;",
   "static long t; static void done(int *x) { t = t * 10 + *x; }\n#define C __attribute__((cleanup(done)))\n--- t = 0; int r = ({ int x C = 4; x + 1; }); return t * 100 + r;",
-  "static long t; static void done(int *x) { t = t * 10 + *x; }\n#define C __attribute__((cleanup(done)))\n--- t = 0; for (int i C = 0; i < 3; i++) { int k C = i + 5; } switch (a & 1) { case 0: { int x C = 1; break; } case 1: { int y C = 2; } } return t;",
+  "static long t; static void done(int *x) { t = t * 10 + *x; }\n#define C __attribute__((cleanup(done)))\n--- t = 0; { int i C = 3; for (int k = 0; k < 3; k++) { int z C = k + 5; } } switch (a & 1) { case 0: { int x C = 1; break; } case 1: { int y C = 2; } } return t;",
 ]);
