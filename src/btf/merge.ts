@@ -137,11 +137,18 @@ export class BtfMerger {
 
   /** The one BTF, and the final id of each id of the collection. */
   finish(): { readonly btf: Uint8Array; readonly finalId: (id: number) => number } {
+    const bodies = bodiesOfForwards(this.types);
+    for (const words of this.types) {
+      eachReference(words, (index, isName) => {
+        if (!isName) words[index] = bodies.get(words[index]!) ?? words[index]!;
+      });
+    }
     const classes = equalTypes(this.types);
     const finals = new Uint32Array(this.types.length + 1);
     const firstOf = new Map<number, number>();
     const kept: number[][] = [];
     for (const [i, words] of this.types.entries()) {
+      if (bodies.has(i + 1)) continue;
       const known = firstOf.get(classes[i + 1]!);
       if (known === undefined) firstOf.set(classes[i + 1]!, kept.push(words));
       finals[i + 1] = known ?? kept.length;
@@ -151,6 +158,7 @@ export class BtfMerger {
         if (!isName) words[index] = finals[words[index]!]!;
       });
     }
+    for (const [forward, body] of bodies) finals[forward] = finals[body]!;
     return { btf: this.encode(kept), finalId: (id) => finals[id]! };
   }
 
@@ -173,6 +181,41 @@ export class BtfMerger {
   }
 }
 
+const kindOf = (words: readonly number[]): number => (words[1]! >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK;
+
+/**
+ * The struct or union that a forward declaration stands for: that of its name, where one file has the body and another only a pointer.
+ * Where several of a name look different, which one is meant is not known, and the declaration stays.
+ */
+function bodiesOfForwards(types: readonly (readonly number[])[]): Map<number, number> {
+  const bodies = new Map<string, { readonly id: number; readonly shape: string } | undefined>();
+  for (const [i, words] of types.entries()) {
+    const kind = kindOf(words);
+    if ((kind !== BtfKind.STRUCT && kind !== BtfKind.UNION) || words[0] === 0) continue;
+    const key = `${kind}:${words[0]!}`;
+    const shape = shapeOf(words);
+    if (!bodies.has(key)) bodies.set(key, { id: i + 1, shape });
+    else if (bodies.get(key)?.shape !== shape) bodies.set(key, undefined);
+  }
+  const out = new Map<number, number>();
+  for (const [i, words] of types.entries()) {
+    if (kindOf(words) !== BtfKind.FWD) continue;
+    const isUnion = (words[1]! & BtfInfo.KIND_FLAG) !== 0;
+    const body = bodies.get(`${isUnion ? BtfKind.UNION : BtfKind.STRUCT}:${words[0]!}`);
+    if (body !== undefined) out.set(i + 1, body.id);
+  }
+  return out;
+}
+
+/** What a type's words tell without the types that they refer to. */
+function shapeOf(words: readonly number[]): string {
+  const shape = [...words];
+  eachReference(words, (index, isName) => {
+    if (!isName) shape[index] = 0;
+  });
+  return shape.join();
+}
+
 /**
  * Numbers that types share when they are equal: of the same words, and referring to types that are equal themselves. Starts with what the
  * words alone tell and parts what refers to different types until nothing changes, so that structs that refer to themselves are found too.
@@ -187,11 +230,8 @@ function equalTypes(types: readonly (readonly number[])[]): Uint32Array {
     return out;
   });
   const alone = types.map((words, i) => {
-    const kind = (words[1]! >>> BtfInfo.KIND_SHIFT) & BtfInfo.KIND_MASK;
-    if (kind === BtfKind.VAR || kind === BtfKind.DATASEC) return `unique ${i}`;
-    const shape = [...words];
-    for (const index of references[i]!) shape[index] = 0;
-    return shape.join();
+    const kind = kindOf(words);
+    return kind === BtfKind.VAR || kind === BtfKind.DATASEC ? `unique ${i}` : shapeOf(words);
   });
   let classes = new Uint32Array(types.length + 1);
   let count = number(alone, classes);

@@ -6,6 +6,7 @@ import {
   BtfEditor,
   BtfFuncLinkage,
   BtfKind,
+  BtfIntEncoding,
   BtfMerger,
   BtfVarLinkage,
   decodeBtfExt,
@@ -107,6 +108,30 @@ describe("merging", () => {
     expect(merged.findAllByName("node", BtfKind.STRUCT)).toHaveLength(2);
     expect(merged.findAllByName("f", BtfKind.FUNC)).toHaveLength(2);
     expect(merged.findAllByName("int", BtfKind.INT)).toHaveLength(1);
+  });
+
+  /** A struct `holder` with a pointer to `struct body`, which has a body of `size` bytes, or none. */
+  const holder = (...sizes: number[]): Uint8Array => {
+    const builder = new BtfBuilder();
+    const int = builder.int("int", 4, BtfIntEncoding.SIGNED);
+    const bodies = sizes.map((size) => builder.struct("body", size, [{ name: "a", typeId: int, bitOffset: 0 }]));
+    const pointer = builder.pointer(bodies[0] ?? builder.forward("body"));
+    builder.struct("holder", 8, [{ name: "to", typeId: pointer, bitOffset: 0 }]);
+    return builder.finish();
+  };
+
+  test.each<[what: string, a: Uint8Array, b: Uint8Array, counts: [forwards: number, bodies: number, holders: number]]>([
+    ["a forward declaration is the struct of another file", holder(), holder(4), [0, 1, 1]],
+    ["in either order", holder(4), holder(), [0, 1, 1]],
+    ["of two different structs it is neither", holder(), holder(4, 8), [1, 2, 2]],
+    ["one that nobody defines stays", holder(), holder(), [1, 0, 1]],
+  ])("%s", (_, a, b, counts) => {
+    const merged = Btf.parse(merge(a, b).finish().btf);
+    const count = (name: string, kind: BtfKind): number => merged.findAllByName(name, kind).length;
+    expect([count("body", BtfKind.FWD), count("body", BtfKind.STRUCT), count("holder", BtfKind.STRUCT)]).toEqual(
+      counts,
+    );
+    expect(() => [...Array(merged.typeCount).keys()].map((id) => merged.typeById(id))).not.toThrow();
   });
 
   test("declarations that stand for others, and sections of their own", () => {
