@@ -2,6 +2,7 @@
 import { SkepError, type SourceText } from "../base/index.ts";
 import { Btf } from "../btf/index.ts";
 import { decode, disassemble } from "../isa/index.ts";
+import type { MapSpec } from "../object/index.ts";
 import { type Kernel, openLinuxKernel } from "../kernel/index.ts";
 import type { BccUnit } from "../lang/c/index.ts";
 import { listDisassembly } from "../inspect/index.ts";
@@ -189,16 +190,15 @@ export class BPF extends Probes {
   }
 
   /** Types of keys and values, which the kernel does not take for every type of maps. */
-  private typedSpec<S extends { readonly keyTypeId?: number; readonly valueTypeId?: number }>(
-    name: string,
-    spec: S,
-  ): S {
+  private typedSpec(name: string, spec: MapSpec): MapSpec {
     const table = this.unit.tables.find((one) => one.name === name);
     if (table === undefined) return spec;
+    const { inner } = spec;
     return {
       ...spec,
       ...(table.keyTypeId === 0 ? {} : { keyTypeId: table.keyTypeId }),
       ...(table.leafTypeId === 0 ? {} : { valueTypeId: table.leafTypeId }),
+      ...(inner === undefined || table.inner === undefined ? {} : { inner: this.typedSpec(table.inner, inner) }),
     };
   }
 

@@ -14,6 +14,7 @@ const opened: Readonly<Record<BufferKind, string>> = {
 export class Buffers {
   private readonly buffers = new Map<OpenBuffer, BufferKind>();
   private readonly waiting = new Map<BufferKind, () => void>();
+  private readonly polled = new Set<BufferKind>();
 
   /** Adds one. */
   add(kind: BufferKind, buffer: OpenBuffer): void {
@@ -45,18 +46,27 @@ export class Buffers {
    * when the program is closed meanwhile.
    */
   async poll(kind: BufferKind, timeoutMs: number): Promise<number> {
-    if (this.waiting.has(kind)) throw new SkepError("busy", `${kind} buffers: are polled already`);
-    const end = timeoutMs < 0 ? Infinity : performance.now() + timeoutMs;
-    // Timers and signals have their turn between two polls that find records.
-    await new Promise((resolve) => setImmediate(resolve));
-    for (;;) {
-      if (this.buffers.size === 0 && end !== Infinity) return 0;
-      const count = this.consume(kind);
-      const left = end - performance.now();
-      if (count > 0 || left <= 0) return count;
-      await this.wait(kind, left);
-      if (![...this.buffers.values()].includes(kind)) return 0;
+    if (this.polled.has(kind)) throw new SkepError("busy", `${kind} buffers: are polled already`);
+    this.of(kind);
+    this.polled.add(kind);
+    try {
+      const end = timeoutMs < 0 ? Infinity : performance.now() + timeoutMs;
+      // Timers and signals have their turn between two polls that find records.
+      await new Promise((resolve) => setImmediate(resolve));
+      while (this.has(kind)) {
+        const count = this.consume(kind);
+        const left = end - performance.now();
+        if (count > 0 || left <= 0) return count;
+        await this.wait(kind, left);
+      }
+      return 0;
+    } finally {
+      this.polled.delete(kind);
     }
+  }
+
+  private has(kind: BufferKind): boolean {
+    return [...this.buffers.values()].includes(kind);
   }
 
   private wait(kind: BufferKind, ms: number): Promise<void> {
@@ -79,7 +89,8 @@ export class Buffers {
   close(): void {
     const all = [...this.buffers.keys()];
     this.buffers.clear();
-    for (const buffer of all) buffer.close();
+    // What waits lets go of its descriptors before they are closed.
     for (const wake of this.waiting.values()) wake();
+    for (const buffer of all) buffer.close();
   }
 }

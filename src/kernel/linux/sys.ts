@@ -300,6 +300,7 @@ export function watchReadable(fd: number, callback: () => void): PollHandle & { 
   polling.add(handle);
   return {
     hold(on: boolean): void {
+      if (closed) return;
       if (on) handle.ref();
       else handle.unref();
     },
