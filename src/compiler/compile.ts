@@ -117,8 +117,13 @@ function prepare(module: Module, options: CompileOptions, inlineAll: boolean): M
   return work;
 }
 
-/** Functions that one calls or hands to helpers. */
-function references(func: Func): string[] {
+/** Functions that instructions of one kind name. */
+function callees(func: Func, op: "call" | "funcref"): ReadonlySet<string> {
+  return new Set(func.blocks.flatMap(({ insts }) => insts.flatMap((i) => (i.op === op ? [i.callee!] : []))));
+}
+
+/** Functions that one calls, in assembly too, or hands to helpers. */
+export function references(func: Func): string[] {
   const out: string[] = [];
   for (const b of func.blocks) {
     for (const i of b.insts) {
@@ -163,16 +168,19 @@ function deepestChain(
   generated: ReadonlyMap<string, GeneratedFunction>,
   target: KernelTarget,
 ): { bytes: number; names: string[] } {
-  const walk = (func: Func, above: readonly string[]): { bytes: number; names: string[] } => {
+  // A callback may hand itself on, to a timer say: it does not run within itself then.
+  const walk = (func: Func, above: readonly string[], isCallback: boolean): { bytes: number; names: string[] } => {
     if (above.includes(func.name)) {
+      if (isCallback) return { bytes: 0, names: [] };
       throw new SkepError("compiler", `function ${func.name}: calls itself: BPF programs have no recursion`, {
         exitStatus: 2,
       });
     }
     let deepest: { bytes: number; names: string[] } = { bytes: 0, names: [] };
+    const called = callees(func, "call");
     for (const name of new Set(references(func))) {
       const callee = module.funcs.find((f) => f.name === name)!;
-      const below = walk(callee, [...above, func.name]);
+      const below = walk(callee, [...above, func.name], !called.has(name));
       if (below.bytes > deepest.bytes) deepest = below;
     }
     const loops = target.mayGoto && func.blocks.some((b) => b.terminator?.kind === "maygoto");
@@ -182,7 +190,7 @@ function deepestChain(
     const rounded = alone ? own : Math.max(32, Math.ceil(own / 32) * 32);
     return { bytes: rounded + deepest.bytes, names: [func.name, ...deepest.names] };
   };
-  return walk(entry, []);
+  return walk(entry, [], false);
 }
 
 function largestMovable(

@@ -2,7 +2,7 @@
 export { addMap, constant, createModule, FunctionBuilder, signedValue } from "./builder.ts";
 export type { FunctionOptions } from "./builder.ts";
 export { checkFunction, checkModule, IrError } from "./check.ts";
-export { compileModule, prepareModule } from "./compile.ts";
+export { compileModule, prepareModule, references } from "./compile.ts";
 export type { CompiledFunction, CompileOptions, OptimizeLevel } from "./compile.ts";
 export type {
   AsmCode,

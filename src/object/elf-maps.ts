@@ -95,8 +95,6 @@ function unsupported(spec: MapSpec, why: string): UnsupportedError {
 const mapsOfMaps: ReadonlySet<number> = new Set([MapType.ARRAY_OF_MAPS, MapType.HASH_OF_MAPS]);
 
 function checkDefinition(spec: MapSpec): void {
-  if (mapsOfMaps.has(spec.type) && spec.inner === undefined)
-    throw unsupported(spec, "it needs the definition of its inner map");
   const takesSlots = mapsOfMaps.has(spec.type) || spec.type === MapType.PROG_ARRAY;
   if (spec.slots !== undefined && spec.slots.length > 0 && !takesSlots) {
     throw unsupported(spec, "only maps of maps and arrays of programs have first entries");

@@ -179,12 +179,6 @@ describe("refusals", () => {
       "type",
     ],
     [
-      "a map of maps",
-      objectOf([nothing], [{ ...array, type: MapType.ARRAY_OF_MAPS }]),
-      /map m .*: it needs the definition of its inner map/,
-      "unsupported",
-    ],
-    [
       "a hash with a first value",
       objectOf([nothing], [{ ...array, type: MapType.HASH, initialValue: bytes }]),
       /arrays of one entry only/,

@@ -2,6 +2,8 @@
  * Simplification of single instructions: constants, identities, canonical forms, narrower knowledge of bits.
  * It knows of values only what the verifier knows too (widths of loads, masks, shifts): a bound that only we can see must stay in the code.
  */
+import { KCONFIG_MAP } from "../../object/index.ts";
+import { CoreKind } from "../../btf/index.ts";
 import { reversePostorder, usersOf } from "../analysis.ts";
 import { constant, signedValue } from "../builder.ts";
 import type { Block, Const, Func, Inst, IrType, Op, Value } from "../ir.ts";
@@ -49,6 +51,12 @@ export function maxBits(value: Value, depth = 0): number {
       return amount === null ? full : Math.max(0, of(0) - amount);
     case "select":
       return Math.max(of(1), of(2));
+    case "phi":
+      // Two levels at most: phis of phis would be asked over and over.
+      return Math.max(0, ...value.args.map((a) => (a === value ? 0 : maxBits(a, depth + 3))));
+    case "core":
+      // Offsets, sizes and answers stay small in every kernel; enumerators may be any number.
+      return value.core!.kind !== CoreKind.ENUMVAL_VALUE && value.core!.value <= 0x7fff_ffffn ? 31 : full;
     default:
       return full;
   }
@@ -234,7 +242,8 @@ class Folder {
     if (p.kind === "inst" && step) {
       inst.args = [p.args[0]!, constant(signedValue(step) + signedValue(offset))];
       this.changed = true;
-    } else if (p.kind === "inst" && p.op === "mapvalue") {
+    } else if (p.kind === "inst" && p.op === "mapvalue" && p.map !== KCONFIG_MAP) {
+      // Addresses of options are those of whole ones: loaders know no byte within.
       return this.make("mapvalue", "ptr", [], { map: p.map!, offset: (p.offset ?? 0) + Number(signedValue(offset)) });
     }
     return null;
@@ -387,6 +396,14 @@ class Folder {
     const widened = a.op === "zext" && a.bits === 32 && a.args[0]!.type === "i32" && a.type === "i64";
     if (widened && !p.startsWith("s") && b.value <= 0x7fff_ffffn) {
       return this.make("icmp", "i1", [a.args[0]!, constant(b.value, "i32")], { predicate: p });
+    }
+    if (equality && a.op === "sext" && this.usedOnce(a)) {
+      const bits = a.bits as 8 | 16 | 32;
+      const fits = BigInt.asUintN(WIDTH[type], BigInt.asIntN(bits, b.value)) === b.value;
+      const low = this.make("zext", a.type as "i32" | "i64", [a.args[0]!], { bits });
+      return fits
+        ? this.make("icmp", "i1", [low, constant(BigInt.asUintN(bits, b.value), type)], { predicate: p })
+        : truth(p === "ne");
     }
     if (equality && a.op === "zext" && a.args[0]!.type === "i1") {
       if (b.value > 1n) return truth(p === "ne");

@@ -1,7 +1,7 @@
 /** The C compiler's front door: a source file becomes an object. */
 import type { SourceText } from "../../base/index.ts";
 import type { Btf } from "../../btf/index.ts";
-import { DEFAULT_TARGET, compileModule } from "../../compiler/index.ts";
+import { DEFAULT_TARGET, compileModule, references } from "../../compiler/index.ts";
 import type { KernelTarget, Module, OptimizeLevel } from "../../compiler/index.ts";
 import { objectName } from "../../object/index.ts";
 import type { BpfObject } from "../../object/index.ts";
@@ -136,11 +136,11 @@ function reachable(module: Module): Module {
   const byName = new Map(module.funcs.map((func) => [func.name, func]));
   const reached = new Set(module.funcs.filter((func) => func.role === "entry"));
   for (const func of reached) {
-    for (const { insts } of func.blocks) {
-      for (const { callee } of insts) if (callee !== undefined) reached.add(byName.get(callee)!);
-    }
     const handler = func.program?.exceptionCallback;
-    if (handler !== undefined) reached.add(byName.get(handler)!);
+    for (const name of [...references(func), ...(handler === undefined ? [] : [handler])]) {
+      const callee = byName.get(name);
+      if (callee !== undefined) reached.add(callee);
+    }
   }
   return { ...module, funcs: module.funcs.filter((func) => reached.has(func)) };
 }

@@ -155,7 +155,8 @@ export class Functions {
     const { params, result } = signatureOf(decl.type);
     let inline = role === "static" ? decl.attributes.inline : undefined;
     if (params.length > MOST_ARGUMENTS && inline !== "always") {
-      if (role === "static" && inline !== "never") inline = "always";
+      // `noinline` is a wish: so many arguments go nowhere else.
+      if (role === "static") inline = "always";
       else {
         diagnostics.error(location, `${name} takes ${params.length} arguments, registers hold ${MOST_ARGUMENTS}`, {
           length: name.length,

@@ -1,4 +1,5 @@
 /** Which functions are programs, and what their sections say of them. */
+import { editDistance } from "../../../base/index.ts";
 import type { ProgramDecl } from "../../../compiler/index.ts";
 import { ProgType } from "../../../isa/index.ts";
 import { nearestSections, sectionMeaning } from "../../../object/index.ts";
@@ -38,7 +39,7 @@ export function programDecl(func: FunctionDecl, diagnostics: Diagnostics): Progr
   if (said === undefined) {
     const nearest = nearestSections(section);
     const message = `SEC("${whole}") says no type of a program`;
-    if (nearest.length > 0) {
+    if (nearest.some((near) => isSlip(section, near))) {
       const names = nearest.map((near) => `SEC("${completed(near, section)}")`).join(" or ");
       diagnostics.error(location, message, { length, hint: `did you mean ${names}?` });
     } else {
@@ -61,6 +62,21 @@ export function programDecl(func: FunctionDecl, diagnostics: Diagnostics): Progr
     ...(said?.attachTypeOptional === true ? { attachTypeOptional: true } : {}),
     ...(isOptional ? { autoload: false } : {}),
   };
+}
+
+/** Edits of a slip of the hand. */
+const FEW_EDITS = 2;
+
+/**
+ * True when a section's name is one that loaders know, mistyped. Programs that are loaded as what their loader says may have any name;
+ * many begin with a known one, which loaders once took for enough.
+ */
+function isSlip(section: string, near: string): boolean {
+  const head = (name: string): string => name.split("/")[0]!;
+  if (near.includes("/") && !section.includes("/")) return false;
+  const [mistyped, known] = near.includes("/") ? [section, near] : [head(section), near];
+  if (mistyped.length < 3 || (mistyped.startsWith(known) && mistyped !== known)) return false;
+  return editDistance(mistyped, known, FEW_EDITS) <= FEW_EDITS;
 }
 
 /** A section's name with what stood behind the slash of the one that it is put in place of. */
