@@ -219,7 +219,7 @@ export class BPF extends Probes {
   /** Instructions of a function as text. */
   disassembleFunc(fnName: string): string {
     const insns = decode(this.loader.known(fnName).spec.code);
-    return `Disassemble of BPF program ${fnName}:\n${disassemble(insns, { index: true, opcode: true })}`;
+    return `Disassemble of BPF program ${fnName}:\n${disassemble(insns, { index: true, opcode: true }).trimEnd()}`;
   }
 
   /** Layout of a table's keys and values as text; with `sizeInfo` offsets and sizes in bytes. */

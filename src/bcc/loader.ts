@@ -55,6 +55,7 @@ export class Loader {
   private readonly functions = new Map<string, BpfFunction>();
   private readonly loaded = new Map<string, LoadedObject>();
   private readonly published: string[] = [];
+  private closed = false;
 
   /** Creates the maps. Throws as `Kernel.load`. */
   constructor(object: BpfObject, unit: BccUnit, kernel: Kernel, log?: LoadLog) {
@@ -161,6 +162,7 @@ export class Loader {
    * line, UnsupportedError, SyscallError; SkepError (`loaded`) when it was loaded as another type.
    */
   load(name: string, type: number, expectedAttachType?: number): BpfFunction {
+    if (this.closed) throw new SkepError("closed", `function ${name}: used after its program was closed`);
     const before = this.functions.get(name);
     if (before !== undefined) {
       if (before.type === type) return before;
@@ -217,6 +219,7 @@ export class Loader {
 
   /** Frees functions and maps. */
   close(): void {
+    this.closed = true;
     for (const name of this.published) {
       if (publicTables.get(name) === this.maps.get(name)) publicTables.delete(name);
     }

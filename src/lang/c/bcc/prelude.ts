@@ -381,6 +381,7 @@ export function bccPrelude({ arch, syscallWrapper }: PreludeOptions): string {
     '#define __BCC_PROTO_PACKET __attribute__((packed)) __attribute__((btf_decl_tag("' + PACKET_TAG + '")))',
     "#define BPF_PACKET_HEADER __BCC_PROTO_PACKET",
     "#ifndef NULL\n#define NULL ((void *)0)\n#endif",
+    "#ifndef __always_inline\n#define __always_inline inline __attribute__((always_inline))\n#endif",
     "#ifdef PERF_MAX_STACK_DEPTH\n#define BPF_MAX_STACK_DEPTH PERF_MAX_STACK_DEPTH\n#else\n#define BPF_MAX_STACK_DEPTH 127\n#endif",
     ...(syscallWrapper ? ["#define CONFIG_ARCH_HAS_SYSCALL_WRAPPER 1"] : []),
     "#define CUR_CPU_IDENTIFIER BPF_F_CURRENT_CPU",
