@@ -3,7 +3,8 @@
 python3 bcc-stub.py PYTHON_PACKAGES BTF TOOL [ARGUMENT...]
 
 PYTHON_PACKAGES holds Debian's bcc package, of which the parts in plain Python are used. BTF answers kernel_struct_has_field.
-Options for the stand-in come by the environment: BCC_STUB_KFUNC=1 says that the kernel has fentry.
+Options for the stand-in come by the environment: BCC_STUB_KFUNC=1 says that the kernel has fentry; BCC_STUB_KALLSYMS and BCC_STUB_EVENTS are
+the symbols and the tracepoints of the kernel that the tool is to run on.
 """
 import json
 import os
@@ -16,6 +17,8 @@ import types
 
 packages, btf_path, tool, *arguments = sys.argv[1:]
 units = []
+KALLSYMS = os.environ.get("BCC_STUB_KALLSYMS", "/proc/kallsyms")
+EVENTS = os.environ.get("BCC_STUB_EVENTS", "/sys/kernel/tracing/events")
 
 
 def done(*_, **__):
@@ -172,7 +175,7 @@ class BPF(metaclass=Constants):
     def get_kprobe_functions(event_re):
         pattern = re.compile(text_of(event_re))
         found = []
-        with open("/proc/kallsyms") as file:
+        with open(KALLSYMS) as file:
             for line in file:
                 _, kind, name = line.split()[:3]
                 if kind in "tTwW" and pattern.fullmatch(name):
@@ -182,14 +185,14 @@ class BPF(metaclass=Constants):
     @staticmethod
     def get_tracepoints(tp_re):
         pattern = re.compile(text_of(tp_re))
-        root = "/sys/kernel/tracing/events"
+        root = EVENTS
         return [("%s:%s" % (category, event)).encode() for category in sorted(os.listdir(root))
                 if os.path.isdir(os.path.join(root, category)) for event in sorted(os.listdir(os.path.join(root, category)))
                 if pattern.match("%s:%s" % (category, event))]
 
     @staticmethod
     def tracepoint_exists(category, event):
-        return os.path.isdir("/sys/kernel/tracing/events/%s/%s" % (text_of(category), text_of(event)))
+        return os.path.isdir("%s/%s/%s" % (EVENTS, text_of(category), text_of(event)))
 
     @staticmethod
     def get_user_functions_and_addresses(name, sym_re):
@@ -222,7 +225,7 @@ class BPF(metaclass=Constants):
 
     @staticmethod
     def ksymname(name):
-        with open("/proc/kallsyms") as file:
+        with open(KALLSYMS) as file:
             for line in file:
                 words = line.split()
                 if words[2] == text_of(name):
@@ -365,7 +368,7 @@ plain_open, plain_exists, plain_isdir = open, os.path.exists, os.path.isdir
 
 def open_with_symbols(path, *rest, **more):
     if path == "/proc/kallsyms":
-        with plain_open(path) as file:
+        with plain_open(KALLSYMS) as file:
             return io.StringIO(file.read() + "".join("ffffffff81000000 T %s\n" % name for name in EXTRA_SYMBOLS))
     return plain_open(path, *rest, **more)
 
