@@ -123,6 +123,15 @@ export interface ProgramSpec {
   readonly autoload?: boolean;
 }
 
+/** A variable or parameter of a function that is a struct or union, or points at one. */
+export interface LocalRecord {
+  readonly name: string;
+  /** The function that it belongs to. */
+  readonly function: string;
+  /** The struct or union in the object's BTF. */
+  readonly typeId: number;
+}
+
 /** Programs, maps and their types: the one shape between front ends and kernels. */
 export interface BpfObject {
   readonly license: string;
@@ -140,6 +149,8 @@ export interface BpfObject {
   readonly externs?: readonly ExternSpec[];
   /** `LINUX_VERSION_CODE` of section `version`, which kernels before 5.0 compare with their own for kprobes. */
   readonly kernelVersion?: number;
+  /** What front ends tell of variables that are no part of it, for readers of records. No kernel takes it. */
+  readonly locals?: readonly LocalRecord[];
   /** Debug information of the files that it was read from, for those who want types that BTF leaves out. No kernel takes it. */
   readonly dwarf?: readonly DwarfSections[];
 }

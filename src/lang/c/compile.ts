@@ -47,6 +47,8 @@ export interface CCompileOptions {
   readonly optimize?: OptimizeLevel;
   /** `LINUX_VERSION_CODE` for programs that ask: the target's when absent. */
   readonly kernelVersion?: readonly [number, number, number];
+  /** Structs that only functions use are in the object's types, too, and `locals` of the object tells whose they are. */
+  readonly localTypes?: boolean;
   /** What BCC's dialect asks of the machine. */
   readonly bcc?: BccOptions;
 }
@@ -108,7 +110,7 @@ function hasSyscallWrapper({ arch = "x86_64", kernelVersion, target = DEFAULT_TA
  */
 export function compileC(source: SourceText, options: CCompileOptions = {}): CCompilation {
   const front = new FrontEnd(source, options);
-  const { module, btf, kernelVersion, bcc } = front.lower();
+  const { module, btf, kernelVersion, bcc, locals } = front.lower();
   const { variables = [], externs = [] } = module;
   const object = compileModule(reachable(module), {
     btf,
@@ -123,6 +125,7 @@ export function compileC(source: SourceText, options: CCompileOptions = {}): CCo
       variables,
       externs,
       ...(kernelVersion === undefined ? {} : { kernelVersion }),
+      ...(locals === undefined ? {} : { locals }),
     },
     dialect: front.dialectName,
     diagnostics: front.diagnostics,
@@ -213,6 +216,7 @@ class FrontEnd {
       name: this.objectName,
       target: options.target ?? DEFAULT_TARGET,
       sameKernel: options.sameKernel === true,
+      localTypes: options.localTypes === true,
       ...(transformed === undefined ? {} : { dialect: transformed }),
     });
     diagnostics.throwIfErrors();

@@ -1,17 +1,30 @@
-/** Structs that functions of an object have in their variables, which BTF leaves out: from its debug information, where it was not stripped. */
+/**
+ * Structs that functions of an object have in their variables, which BTF leaves out: from its debug information, where it was not stripped, or
+ * from the front end that compiled it.
+ */
 import { ParseError } from "../../base/index.ts";
-import type { BtfBuilder } from "../../btf/index.ts";
+import { Btf, type BtfBuilder } from "../../btf/index.ts";
 import { type BpfObject, DebugTypes } from "../../object/index.ts";
+import { cNameOf } from "./c-names.ts";
 
-/** A struct or union that debug information tells. */
-export interface DebugRecord {
+/** A struct or union of a variable. */
+interface RecordBase {
   /** Without `struct`. */
   readonly tag: string;
   /** Such as `struct event`. */
   readonly typeName: string;
   /** Bytes. */
   readonly size: number;
+}
+
+/** One of the debug information, which is to be added to BTF. */
+export interface DebugRecord extends RecordBase {
   readonly record: { readonly types: DebugTypes; readonly offset: number };
+}
+
+/** One that the object's BTF has. */
+export interface OwnRecord extends RecordBase {
+  readonly typeId: number;
 }
 
 /** The structs of an object's debug information. It is read when it is first asked. */
@@ -19,6 +32,7 @@ export class DebugRecords {
   private readonly object: BpfObject;
   private files: readonly DebugTypes[] | undefined;
   private damage: string | undefined;
+  private btf: Btf | undefined;
 
   constructor(object: BpfObject) {
     this.object = object;
@@ -41,7 +55,7 @@ export class DebugRecords {
   get lack(): string {
     const { types } = this;
     if (this.damage !== undefined) return `, and the debug information is damaged: ${this.damage}`;
-    return types.length === 0 ? ", and debug information was stripped" : "";
+    return types.length === 0 && this.object.locals === undefined ? ", and debug information was stripped" : "";
   }
 
   /** Structs with a tag, each once. */
@@ -50,12 +64,12 @@ export class DebugRecords {
   }
 
   /** What the variables of a name are, or point at. */
-  ofVariable(name: string): DebugRecord[] {
+  ofVariable(name: string): (DebugRecord | OwnRecord)[] {
     return this.variables((variable) => variable === name);
   }
 
   /** What variables of functions are, or point at, of a size in bytes. */
-  ofSize(size: number): DebugRecord[] {
+  ofSize(size: number): (DebugRecord | OwnRecord)[] {
     return this.variables(() => true).filter((record) => record.size === size);
   }
 
@@ -69,7 +83,18 @@ export class DebugRecords {
     return types.addTo(builder, offset);
   }
 
-  private variables(test: (name: string) => boolean): DebugRecord[] {
+  private variables(test: (name: string) => boolean): (DebugRecord | OwnRecord)[] {
+    const { locals, btf: bytes } = this.object;
+    if (locals !== undefined && bytes !== undefined) {
+      const btf = (this.btf ??= Btf.parse(bytes));
+      const ids = new Set(locals.filter(({ name }) => test(name)).map(({ typeId }) => typeId));
+      return [...ids].map((typeId) => ({
+        typeId,
+        tag: btf.nameOf(typeId),
+        typeName: cNameOf(btf, typeId),
+        size: btf.sizeOf(typeId) ?? 0,
+      }));
+    }
     return this.distinct(
       this.types.flatMap((types) =>
         types.locals.filter(({ name }) => test(name)).map(({ record }) => ({ types, offset: record })),

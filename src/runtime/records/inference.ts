@@ -80,7 +80,7 @@ export class RecordInference {
     const id = name === undefined ? undefined : typeByCName(btf, name);
     const size = id === undefined ? undefined : btf.sizeOf(id);
     if (size !== undefined && (site.size === undefined || size === site.size)) return { type: this.type(id!), why };
-    const fits = (one: DebugRecord): boolean => site.size === undefined || one.size === site.size;
+    const fits = (one: { readonly size: number }): boolean => site.size === undefined || one.size === site.size;
     const [record, other] = name === undefined ? [] : records.named(name.replace(/^\w+\s+/, "")).filter(fits);
     if (record !== undefined && other === undefined) return { type: record, why };
     const variable = writtenVariable(site.source ?? "");

@@ -10,6 +10,7 @@ import type {
   ProgramDecl,
   Value,
 } from "../../../compiler/index.ts";
+import type { LocalRecord } from "../../../object/index.ts";
 import { MapType } from "../../../isa/index.ts";
 import type { FunctionDecl, TranslationUnit, VariableDecl } from "../ast.ts";
 import type { Diagnostics } from "../diagnostics.ts";
@@ -23,6 +24,7 @@ import { BtfTypes } from "./btf-types.ts";
 import { ARENA_SECTION, DataSections, isDataSection } from "./data.ts";
 import { Externs, KCONFIG_SECTION, KSYMS_SECTION } from "./externs.ts";
 import { Functions } from "./functions.ts";
+import { localRecords } from "./local-records.ts";
 import { MapVariables, isMapSection, isStructOpsSection } from "./maps.ts";
 import { isProgram, isStructOpsProgram, licenseText, programDecl, versionNumber } from "./programs.ts";
 
@@ -33,6 +35,8 @@ export interface UnitOptions {
   readonly target: KernelTarget;
   /** The kernel's types are those of the kernel that will run the object. */
   readonly sameKernel: boolean;
+  /** Structs of variables of functions are described, too. */
+  readonly localTypes?: boolean;
   /** What a dialect has made of the file; absent: sections say all. */
   readonly dialect?: DialectUnit;
 }
@@ -43,6 +47,7 @@ export interface LoweredUnit {
   readonly btf: BtfBuilder;
   readonly kernelVersion: number | undefined;
   readonly bcc: BccUnit | undefined;
+  readonly locals: readonly LocalRecord[] | undefined;
 }
 
 /** Lowers a file. Errors are among the diagnostics; the module is to be used only without any. */
@@ -110,7 +115,8 @@ class Unit implements UnitContext {
     this.functions.finish();
     this.finish();
     const bcc = this.options.dialect?.describe((type) => this.types.id(type));
-    return { module: this.module, btf: this.types.builder, kernelVersion: this.kernelVersion, bcc };
+    const locals = this.options.localTypes === true ? localRecords(this.unit, this.types) : undefined;
+    return { module: this.module, btf: this.types.builder, kernelVersion: this.kernelVersion, bcc, locals };
   }
 
   private isProgram(func: FunctionDecl): boolean {
