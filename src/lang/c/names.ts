@@ -47,6 +47,17 @@ export class NameTable {
     return name;
   }
 
+  /** The name that `source` holds from `start` to `end`, when it is one already. */
+  find(source: string, start: number, end: number): Name | undefined {
+    let hash = end - start;
+    for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + source.charCodeAt(i)) | 0;
+    const length = end - start;
+    for (let name = this.buckets[this.bucketOf(hash)]; name !== undefined; name = name.next) {
+      if (name.hash === hash && name.text.length === length && source.startsWith(name.text, start)) return name;
+    }
+    return undefined;
+  }
+
   private bucketOf(hash: number): number {
     return (hash ^ (hash >>> 15)) & (this.buckets.length - 1);
   }

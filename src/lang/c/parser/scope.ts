@@ -37,6 +37,8 @@ interface Scope {
 /** The scopes at a place of the program, the file's first. */
 export class Scopes {
   private readonly outer: OuterDeclarations | undefined;
+  /** Constants whose enums have not been read yet. */
+  private readonly deferred = new Map<Name, () => void>();
   /** Tagged types that came from outside: the program may define its own of the name. */
   private readonly outerTags = new Set<RecordType | EnumType>();
   private readonly scopes: Scope[] = [{ ordinary: new Map(), tags: new Map() }];
@@ -62,6 +64,34 @@ export class Scopes {
     this.scopes.pop();
   }
 
+  /** Runs a part that stands at the level of the file, from within whatever is being read. */
+  outside<T>(part: () => T): T {
+    const inner = this.scopes.splice(1);
+    try {
+      return part();
+    } finally {
+      this.scopes.push(...inner);
+    }
+  }
+
+  /** Declares constants of the file's scope that `read` declares when one of them is first asked for. */
+  defer(names: readonly Name[], read: () => void): void {
+    for (const name of names) this.deferred.set(name, read);
+  }
+
+  /** Declares what was deferred under a name. */
+  private settle(name: Name): Binding | undefined {
+    const read = this.deferred.get(name);
+    if (read === undefined) return undefined;
+    read();
+    return this.scopes[0]!.ordinary.get(name);
+  }
+
+  /** A constant is about to be declared, now. */
+  undefer(name: Name): void {
+    this.deferred.delete(name);
+  }
+
   declare(name: Name, binding: Binding): void {
     this.scopes.at(-1)!.ordinary.set(name, binding);
   }
@@ -77,7 +107,7 @@ export class Scopes {
 
   /** What the innermost scope alone says. */
   own(name: Name): Binding | undefined {
-    return this.scopes.at(-1)!.ordinary.get(name);
+    return this.scopes.at(-1)!.ordinary.get(name) ?? (this.atFile ? this.settle(name) : undefined);
   }
 
   ownTag(name: Name): RecordType | EnumType | undefined {
@@ -91,7 +121,7 @@ export class Scopes {
 
   /** What the program itself says in the file's scope. */
   inFile(name: Name): Binding | undefined {
-    return this.scopes[0]!.ordinary.get(name);
+    return this.scopes[0]!.ordinary.get(name) ?? this.settle(name);
   }
 
   find(name: Name): Binding | undefined {
@@ -99,6 +129,8 @@ export class Scopes {
       const found = this.scopes[i]!.ordinary.get(name);
       if (found !== undefined) return found;
     }
+    const settled = this.settle(name);
+    if (settled !== undefined) return settled;
     const found = this.outer?.ordinary(name.text);
     // Once asked for, it is as good as written at the top of the file.
     if (found !== undefined) this.declareInFile(name, found);
@@ -121,6 +153,7 @@ export class Scopes {
   /** Names in sight. */
   *names(): Generator<string> {
     for (const scope of this.scopes) for (const name of scope.ordinary.keys()) yield name.text;
+    for (const name of this.deferred.keys()) yield name.text;
   }
 
   /** The program wants the kernel's types as `vmlinux.h` has them. */

@@ -5,6 +5,7 @@ import { integerShape, isComplete, isInteger } from "../types/compatible.ts";
 import { type MemberDeclaration, layOut } from "../types/layout.ts";
 import {
   type CType,
+  type EnumConstant,
   EnumType,
   INT,
   type IntegerType,
@@ -64,18 +65,26 @@ export class TagParser {
     }
     record ??= new RecordType(union, tag?.text);
     if (tag !== undefined) scopes.declareTag(tag.name!, record);
-    const members = nested(context, () => this.members(record));
+    const skipped = tokens.skipBody();
+    const members = skipped === undefined ? nested(context, () => this.members(record)) : [];
     parseAttributes(context, attributes);
     for (const pushed of context.pushedAttributes) if (pushed.records) Object.assign(attributes, pushed.attributes);
     if (attributes.preserveAccessIndex === true) record.preserveAccessIndex = true;
     if (attributes.declTags !== undefined) record.declTags = attributes.declTags;
-    record.define(
-      layOut(union, members, {
-        ...(attributes.packed === true ? { packed: true } : {}),
-        ...(attributes.align === undefined ? {} : { align: attributes.align }),
-        ...(context.packing === undefined ? {} : { mostAlign: context.packing }),
-      }),
-    );
+    const layout = {
+      ...(attributes.packed === true ? { packed: true } : {}),
+      ...(attributes.align === undefined ? {} : { align: attributes.align }),
+      ...(context.packing === undefined ? {} : { mostAlign: context.packing }),
+    };
+    if (skipped === undefined) record.define(layOut(union, members, layout));
+    else {
+      const here = {
+        tokens: tokens.body(skipped),
+        pushedAttributes: context.pushedAttributes.slice(),
+        packing: context.packing,
+      };
+      record.defer(() => layOut(union, this.skippedMembers(record, here), layout));
+    }
     // What stands behind the brace and is about no type is about the variables that follow.
     for (const key of ["section", "used", "weak"] as const) {
       if (attributes[key] !== undefined) Object.assign(outer, { [key]: attributes[key] });
@@ -89,10 +98,29 @@ export class TagParser {
     return new RecordType(union, tag.text);
   }
 
-  private members(record: RecordType): MemberDeclaration[] {
+  /** Members of a body that was passed over, read as if where it stands. */
+  private skippedMembers(
+    record: RecordType,
+    place: Pick<ParserContext, "tokens" | "pushedAttributes" | "packing">,
+  ): MemberDeclaration[] {
+    return this.elsewhere(place, () => this.members(record, place.tokens.peek()));
+  }
+
+  /** Runs a part that reads what was passed over, at the level of the file, from within whatever is being read. */
+  private elsewhere<T>(place: Partial<ParserContext>, part: () => T): T {
+    const { context } = this;
+    const { tokens, pushedAttributes, packing, currentFunction } = context;
+    Object.assign(context, place, { currentFunction: undefined });
+    try {
+      return context.scopes.outside(part);
+    } finally {
+      Object.assign(context, { tokens, pushedAttributes, packing, currentFunction });
+    }
+  }
+
+  private members(record: RecordType, open: Token = this.context.tokens.next()): MemberDeclaration[] {
     const { context } = this;
     const { tokens } = context;
-    const open = tokens.next();
     const members: MemberDeclaration[] = [];
     const names = new Set<string>();
     while (tokens.accept("}") === undefined) {
@@ -210,16 +238,39 @@ export class TagParser {
       type = new EnumType(tag!.text);
     }
     if (tag !== undefined) scopes.declareTag(tag.name!, type);
-    this.constants(type, fixed, attributes);
+    const skipped = tokens.skipEnum();
+    if (skipped === undefined) {
+      const read = this.constants(tokens.next());
+      this.finishAttributes(type, attributes);
+      this.defineEnum(type, read, fixed, attributes.packed === true);
+      return type;
+    }
+    this.finishAttributes(type, attributes);
+    const place = { tokens: tokens.body(skipped) };
+    const define = (): void => {
+      for (const name of skipped.names) scopes.undefer(name);
+      this.elsewhere(place, () => {
+        const read = this.constants(place.tokens.peek());
+        this.defineEnum(type, read, fixed, attributes.packed === true);
+      });
+    };
+    type.defer(define);
+    scopes.defer(skipped.names, () => void type.contents);
     return type;
   }
 
-  private constants(type: EnumType, fixed: IntegerType | undefined, attributes: GatheredAttributes): void {
+  private finishAttributes(type: EnumType, attributes: GatheredAttributes): void {
+    const { context } = this;
+    parseAttributes(context, attributes);
+    for (const pushed of context.pushedAttributes) if (pushed.records) Object.assign(attributes, pushed.attributes);
+    if (attributes.preserveAccessIndex === true) type.preserveAccessIndex = true;
+  }
+
+  /** Reads constants up to the closing brace. */
+  private constants(open: Token): readonly DeclaredConstant[] {
     const { context } = this;
     const { tokens, scopes } = context;
-    const open = tokens.next();
-    const constants: { name: string; value: bigint }[] = [];
-    const names: Token[] = [];
+    const constants: DeclaredConstant[] = [];
     let next = 0n;
     while (tokens.accept("}") === undefined) {
       const name = tokens.next();
@@ -241,8 +292,7 @@ export class TagParser {
       }
       if (scopes.own(name.name!) !== undefined && scopes.own(name.name!)?.location !== 0)
         errorAt(context, name, `${name.text} is declared already`);
-      constants.push({ name: name.text, value: next });
-      names.push(name);
+      constants.push({ token: name, name: name.text, value: next });
       // Until the enum is whole its constants are as wide as they need.
       const own: IntegerType =
         next >= -(1n << 31n) && next < 1n << 31n ? INT : next < 0n || next < 1n << 63n ? LONG : UNSIGNED_LONG;
@@ -253,25 +303,35 @@ export class TagParser {
         break;
       }
     }
-    parseAttributes(context, attributes);
-    for (const pushed of context.pushedAttributes) if (pushed.records) Object.assign(attributes, pushed.attributes);
-    if (attributes.preserveAccessIndex === true) type.preserveAccessIndex = true;
+    return constants;
+  }
+
+  private defineEnum(
+    type: EnumType,
+    constants: readonly DeclaredConstant[],
+    fixed: IntegerType | undefined,
+    packed: boolean,
+  ): void {
+    const { scopes } = this.context;
     const least = constants.reduce((min, { value }) => (value < min ? value : min), 0n);
     const most = constants.reduce((max, { value }) => (value > max ? value : max), 0n);
-    const underlying = fixed ?? enumType(least, most, attributes.packed === true);
-    type.define({ constants, underlying });
+    const underlying = fixed ?? enumType(least, most, packed);
+    type.define({ constants: constants.map(({ name, value }) => ({ name, value })), underlying });
     // Constants that fit are ints (C11 6.7.2.2p3); of wide enums all have the enum's type.
     const wide = least < -(1n << 31n) || most >= 1n << 31n;
-    for (const [i, name] of names.entries()) {
-      const { value } = constants[i]!;
-      scopes.declare(name.name!, {
+    for (const { token, value } of constants) {
+      scopes.declare(token.name!, {
         kind: "constant",
         value,
         type: wide || fixed ? type : INT,
-        location: name.location,
+        location: token.location,
       });
     }
   }
+}
+
+interface DeclaredConstant extends EnumConstant {
+  readonly token: Token;
 }
 
 function enumType(least: bigint, most: bigint, packed: boolean): IntegerType {

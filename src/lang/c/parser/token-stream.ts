@@ -1,25 +1,33 @@
 /** The parser's view of the tokens: any number ahead, pragmas taken out on the way. */
 import type { Diagnostics } from "../diagnostics.ts";
-import type { Preprocessor } from "../preprocessor/preprocessor.ts";
+import type { Name } from "../names.ts";
+import type { Preprocessor, SkippedBody } from "../preprocessor/preprocessor.ts";
 import { type Token, TokenKind } from "../preprocessor/token.ts";
 
 /** Reads tokens for a parser. */
 export class TokenStream {
   private readonly preprocessor: Preprocessor;
+  private readonly source: { next(): Token };
   private readonly diagnostics: Diagnostics;
   private readonly pragma: (token: Token) => void;
   private readonly ahead: Token[] = [];
 
-  /** `pragma` is called for each pragma when the token before it has been read. */
-  constructor(preprocessor: Preprocessor, diagnostics: Diagnostics, pragma: (token: Token) => void) {
+  /** `pragma` is called for each pragma when the token before it has been read. Tokens come from `source` when there is one. */
+  constructor(
+    preprocessor: Preprocessor,
+    diagnostics: Diagnostics,
+    pragma: (token: Token) => void,
+    source: { next(): Token } = preprocessor,
+  ) {
     this.preprocessor = preprocessor;
+    this.source = source;
     this.diagnostics = diagnostics;
     this.pragma = pragma;
   }
 
   /** The token `distance` ahead; pragmas before the very next one take effect. */
   peek(distance: number = 0): Token {
-    while (this.ahead.length <= distance) this.ahead.push(this.preprocessor.next());
+    while (this.ahead.length <= distance) this.ahead.push(this.source.next());
     for (let i = 0; i <= distance;) {
       const token = this.ahead[i]!;
       if (token.kind !== TokenKind.PRAGMA) i++;
@@ -27,7 +35,7 @@ export class TokenStream {
         // Out of turn only when a whole pragma stands between two tokens of one construct.
         this.ahead.splice(i, 1);
         this.pragma(token);
-        while (this.ahead.length <= distance) this.ahead.push(this.preprocessor.next());
+        while (this.ahead.length <= distance) this.ahead.push(this.source.next());
       }
     }
     return this.ahead[distance]!;
@@ -44,10 +52,32 @@ export class TokenStream {
    * name is one already.
    */
   expand(name: Token, definition: string): boolean {
-    if (name.name === undefined || name.name.macro !== undefined) return false;
+    if (this.source !== this.preprocessor || name.name === undefined || name.name.macro !== undefined) return false;
     this.preprocessor.define(definition);
     this.preprocessor.reread([name, ...this.ahead.splice(0)]);
     return true;
+  }
+
+  /** Passes over the body whose opening brace comes next. Undefined when it must be read. */
+  skipBody(): SkippedBody | undefined {
+    if (this.source !== this.preprocessor || this.ahead.length !== 1) return undefined;
+    const skipped = this.preprocessor.skipBody();
+    if (skipped !== undefined) this.ahead.pop();
+    return skipped;
+  }
+
+  /** As {@link skipBody} for an enum; gives the names of its constants too. */
+  skipEnum(): (SkippedBody & { readonly names: readonly Name[] }) | undefined {
+    if (this.source !== this.preprocessor || this.ahead.length !== 1) return undefined;
+    const skipped = this.preprocessor.skipEnum();
+    if (skipped !== undefined) this.ahead.pop();
+    return skipped;
+  }
+
+  /** The tokens of a body that was passed over, up to its closing brace and beyond. */
+  body(skipped: SkippedBody): TokenStream {
+    const { preprocessor, diagnostics, pragma } = this;
+    return new TokenStream(preprocessor, diagnostics, pragma, preprocessor.bodyLexer(skipped));
   }
 
   /** Location of the next token. */

@@ -47,6 +47,7 @@ export class BuiltinMacros {
 
   private define1(text: string, builtin: (use: Token) => Token | undefined): void {
     const name = this.preprocessor.names.intern(text);
+    this.preprocessor.macroStarts.add(text);
     name.macro = { name, location: 0, params: undefined, variadic: false, body: [], builtin, disabled: false };
   }
 

@@ -166,6 +166,7 @@ export class Directives {
       });
     }
     macro.name.macro = macro;
+    this.preprocessor.macroStarts.add(macro.name.text);
   }
 
   private isSystem(location: number): boolean {

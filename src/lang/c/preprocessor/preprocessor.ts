@@ -1,13 +1,14 @@
 /** The preprocessor: from files to the tokens that the parser sees. */
 import type { Diagnostics } from "../diagnostics.ts";
 import type { Name, NameTable } from "../names.ts";
-import type { SourceMap } from "../source-map.ts";
+import type { SourceFile, SourceMap } from "../source-map.ts";
 import { BuiltinMacros } from "./builtins.ts";
 import { Directives } from "./directives.ts";
 import type { HeaderProvider } from "./headers.ts";
 import { Lexer } from "./lexer.ts";
 import { Substitution } from "./macro.ts";
 import type { Macro, Substituter } from "./macro.ts";
+import { MacroStarts, endOfBody, endOfEnum } from "./skip-body.ts";
 import { Token, TokenFlag, TokenKind } from "./token.ts";
 
 /** What a compilation is made with. */
@@ -36,6 +37,16 @@ interface TokenList {
   readonly barrier: boolean;
 }
 
+/** Where a body that was passed over begins. */
+export interface SkippedBody {
+  readonly file: SourceFile;
+  /** Of the first character behind the opening brace. */
+  readonly offset: number;
+}
+
+/** Characters of a header from which on the bodies of its structs are parsed when they are needed. */
+const LARGE_HEADER = 1 << 18;
+
 /** Deeper nesting is an include loop or a mistake. */
 const MOST_NESTED_FILES = 200;
 /** Tokens of one file's expansions: far above any program, far below all memory. */
@@ -51,6 +62,7 @@ export class Preprocessor implements Substituter {
   readonly headers: HeaderProvider;
   readonly options: PreprocessorOptions;
   readonly vaOpt: Name;
+  readonly macroStarts: MacroStarts = new MacroStarts();
   private readonly directives: Directives;
   private readonly files: Lexer[] = [];
   private readonly lists: TokenList[] = [];
@@ -154,6 +166,42 @@ export class Preprocessor implements Substituter {
     this.directives.run(this.lexer.next());
     this.directives.leaveFile();
     this.files.pop();
+  }
+
+  /** Passes over the body whose opening brace was the last token. Undefined when it must be read. */
+  skipBody(): SkippedBody | undefined {
+    if (!this.maySkip()) return undefined;
+    const { lexer } = this;
+    const { file } = lexer;
+    const offset = lexer.mark().at;
+    const end = endOfBody(file.text, offset, this.names, this.macroStarts);
+    if (end === undefined) return undefined;
+    lexer.reset({ at: end + 1, flags: 0 });
+    return { file, offset };
+  }
+
+  /** As {@link skipBody} for the constants of an enum; gives their names too. */
+  skipEnum(): (SkippedBody & { readonly names: readonly Name[] }) | undefined {
+    if (!this.maySkip()) return undefined;
+    const { lexer } = this;
+    const { file } = lexer;
+    const offset = lexer.mark().at;
+    const skipped = endOfEnum(file.text, offset, this.names, this.macroStarts);
+    if (skipped === undefined) return undefined;
+    lexer.reset({ at: skipped.end + 1, flags: 0 });
+    return { file, offset, names: skipped.names };
+  }
+
+  private maySkip(): boolean {
+    const { file } = this.lexer;
+    return file.text.length >= LARGE_HEADER && file.includedAt !== undefined && this.lists.length === 0;
+  }
+
+  /** A lexer for a body that was passed over: its tokens are as they are written. */
+  bodyLexer({ file, offset }: SkippedBody): Lexer {
+    const lexer = new Lexer(file, this.names, this.diagnostics);
+    lexer.reset({ at: offset, flags: 0 });
+    return lexer;
   }
 
   /** Obeys a pragma; gives a token for those that are the parser's. */

@@ -112,7 +112,7 @@ export class RecordType {
   /** The type in the kernel's BTF that it was read from, 0 for the program's own. */
   readonly kernelTypeId: number;
   private body: RecordBody | undefined;
-  private readonly read: (() => RecordBody | undefined) | undefined;
+  private read: (() => RecordBody | undefined) | undefined;
 
   /** `read` gives the body of a record of the kernel when it is first looked into. */
   constructor(union: boolean, tag: string | undefined, kernelTypeId: number = 0, read?: () => RecordBody | undefined) {
@@ -127,9 +127,20 @@ export class RecordType {
     this.body = body;
   }
 
+  /** Gives the record its members when it is first looked into. */
+  defer(read: () => RecordBody): void {
+    this.read = read;
+  }
+
   /** Undefined while it is only declared. */
   get contents(): RecordBody | undefined {
-    return (this.body ??= this.read?.());
+    if (this.body === undefined && this.read !== undefined) {
+      const { read } = this;
+      // Whoever asks on the way, a member of its own type, finds it not defined yet.
+      this.read = undefined;
+      this.body = read();
+    }
+    return this.body;
   }
 
   get keyword(): "struct" | "union" {
@@ -157,6 +168,7 @@ export class EnumType {
   readonly kernelTypeId: number;
   preserveAccessIndex = false;
   private body: EnumBody | undefined;
+  private read: (() => void) | undefined;
 
   constructor(tag: string | undefined, kernelTypeId: number = 0, body?: EnumBody) {
     this.tag = tag;
@@ -168,7 +180,17 @@ export class EnumType {
     this.body = body;
   }
 
+  /** `read` defines the enum when it is first looked into. */
+  defer(read: () => void): void {
+    this.read = read;
+  }
+
   get contents(): EnumBody | undefined {
+    if (this.body === undefined && this.read !== undefined) {
+      const { read } = this;
+      this.read = undefined;
+      read();
+    }
     return this.body;
   }
 }
