@@ -8,6 +8,7 @@ export {
   FUNCTION_BASE,
   MAX_FRAMES,
   MAX_LOOPS,
+  TAIL_CALL,
   argument,
   emptyHost,
   setResult,

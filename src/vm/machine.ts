@@ -1,6 +1,8 @@
 /** What running programs and those who run them have between them. */
 import { ARGUMENT_WORD, RESULT_WORD, type VmMemory } from "./memory.ts";
 
+/** Number of the helper `bpf_tail_call`, which may not return. */
+export const TAIL_CALL = 12;
 /** Frames that calls of a program's own functions may take, its first included (MAX_CALL_FRAMES of the kernel). */
 export const MAX_FRAMES = 8;
 /** Bytes of a frame (MAX_BPF_STACK). */
@@ -26,6 +28,11 @@ export interface VmHost {
    * none of this number.
    */
   helper(id: number, machine: Machine): boolean;
+  /**
+   * `bpf_tail_call`: runs another program in this one's place. True when it has run, with its r0 at `RESULT_WORD`: the calling function
+   * then ends with that. Else `RESULT_WORD` is what the helper returns.
+   */
+  tailCall?(machine: Machine): boolean;
   /** As `helper`, for calls of kernel functions: their BTF id and the index of their module's BTF. */
   kfunc?(id: number, module: number, machine: Machine): boolean;
   /**

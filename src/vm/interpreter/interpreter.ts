@@ -4,7 +4,16 @@
  */
 import { Atomic, SIZE_BYTES } from "../../isa/index.ts";
 import { VmFault } from "../fault.ts";
-import { FRAME_BYTES, FUNCTION_BASE, MAX_FRAMES, MAX_LOOPS, type Machine, type VmHost, emptyHost } from "../machine.ts";
+import {
+  FRAME_BYTES,
+  FUNCTION_BASE,
+  MAX_FRAMES,
+  MAX_LOOPS,
+  type Machine,
+  TAIL_CALL,
+  type VmHost,
+  emptyHost,
+} from "../machine.ts";
 import {
   ADDRESS_BASE,
   ADDRESS_HIGH,
@@ -150,16 +159,22 @@ export class Interpreter implements Machine {
     this.pc = frame.returnTo;
   }
 
-  private call(pc: number, op: number): void {
+  /** True when the function ends with what was called. */
+  private call(pc: number, op: number): boolean {
     const { registers: r, memory } = this;
     memory.words.set(r.subarray(2, 12), ARGUMENT_WORD);
     this.pc = pc;
     const insn = this.program.insns[pc]!;
     const id = op === Op.CALLX ? r[insn.dst * 2]! : insn.imm;
-    const known = op === Op.CALL_KFUNC ? this.host.kfunc?.(id, insn.off, this) === true : this.host.helper(id, this);
-    if (!known) throw new VmFault("unknown helper", pc, { detail: String(id) });
+    let ends = false;
+    if (op !== Op.CALL_KFUNC && id === TAIL_CALL && this.host.tailCall !== undefined) ends = this.host.tailCall(this);
+    else {
+      const known = op === Op.CALL_KFUNC ? this.host.kfunc?.(id, insn.off, this) === true : this.host.helper(id, this);
+      if (!known) throw new VmFault("unknown helper", pc, { detail: String(id) });
+    }
     r[0] = memory.words[RESULT_WORD]!;
     r[1] = memory.words[RESULT_WORD + 1]!;
+    return ends;
   }
 
   /** Offset of an access; throws when it is not allowed. */
@@ -618,7 +633,15 @@ export class Interpreter implements Machine {
               continue;
             }
             this.left = left;
-            this.call(pc, op);
+            if (this.call(pc, op)) {
+              // Another program has run in this function's place.
+              left = this.left;
+              if (this.frames.length === 0) return "exit";
+              this.leave();
+              pc = this.pc;
+              if (this.frames.length === depth) return "exit";
+              continue;
+            }
             begin -= left - this.left;
             left = this.left;
             // Helpers may have made the memory grow.

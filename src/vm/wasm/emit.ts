@@ -11,7 +11,7 @@ import {
   SIZE_BYTES,
   Source,
 } from "../../isa/index.ts";
-import { FRAME_BYTES, FUNCTION_BASE } from "../machine.ts";
+import { FRAME_BYTES, FUNCTION_BASE, TAIL_CALL } from "../machine.ts";
 import {
   ADDRESS_BASE,
   ARGUMENT_WORD,
@@ -30,6 +30,7 @@ export interface ModuleFunctions {
   readonly fault: number;
   readonly helper: number;
   readonly kfunc: number;
+  readonly tailCall: number;
   readonly packet: number;
   readonly window: number;
   readonly memoryFault: number;
@@ -636,6 +637,14 @@ export class FunctionEmitter {
       this.get(insn.dst).byte(W.i32WrapI64).i32(slot).call(module.helper);
       code.i32(0).access(W.i64Load, RESULT_WORD * 4);
       this.put(0);
+      code.byte(W.end);
+    } else if (insn.src === 0 && insn.imm === TAIL_CALL) {
+      this.passArguments();
+      code.i32(slot).call(module.tailCall);
+      code.i32(0).access(W.i64Load, RESULT_WORD * 4);
+      this.put(0);
+      code.byte(W.if, EMPTY_BLOCK).byte(W.globalGet).unsigned(module.fuel).set(this.fuel);
+      this.leave();
       code.byte(W.end);
     } else {
       this.passArguments();

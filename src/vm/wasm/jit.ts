@@ -1,7 +1,7 @@
 /** Programs compiled to WebAssembly: a module for each, over the virtual machine's memory. */
 import { OPCODE_FORMS } from "../../isa/index.ts";
 import { VmFault, faultKinds } from "../fault.ts";
-import { FRAME_BYTES, FUNCTION_BASE, MAX_FRAMES, type Machine, type VmHost, emptyHost } from "../machine.ts";
+import { FRAME_BYTES, FUNCTION_BASE, MAX_FRAMES, TAIL_CALL, type Machine, type VmHost, emptyHost } from "../machine.ts";
 import {
   ADDRESS_BASE,
   ARGUMENT_WORD,
@@ -53,6 +53,7 @@ export class CompiledProgram implements Machine {
         fuel: this.fuel,
         fault: (kind: number, slot: number): never => this.fault(kind, slot),
         helper: (id: number, slot: number): void => this.helper(id, slot),
+        tailCall: (slot: number): number => this.tailCall(slot),
         kfunc: (id: number, module: number, slot: number): void => this.kfunc(id, module, slot),
         packet: (offset: number, size: number, slot: number): number => this.packet(offset, size, slot),
         slow: (low: number, size: number, need: number, slot: number): void => this.slow(low, size, need, slot),
@@ -154,6 +155,12 @@ export class CompiledProgram implements Machine {
     if (!this.host.helper(id, this)) throw new VmFault("unknown helper", slot, { detail: String(id) });
   }
 
+  private tailCall(slot: number): number {
+    this.calling = slot;
+    if (this.host.tailCall === undefined) throw new VmFault("unknown helper", slot, { detail: String(TAIL_CALL) });
+    return this.host.tailCall(this) ? 1 : 0;
+  }
+
   private kfunc(id: number, module: number, slot: number): void {
     this.calling = slot;
     if (this.host.kfunc?.(id, module, this) !== true)
@@ -189,6 +196,7 @@ function compileToWasm(program: VmProgram, place: Place): Uint8Array {
   const fault = module.importFunction("fault", [I32, I32], []);
   const helper = module.importFunction("helper", [I32, I32], []);
   const kfunc = module.importFunction("kfunc", [I32, I32, I32], []);
+  const tailCall = module.importFunction("tailCall", [I32], [I32]);
   const packet = module.importFunction("packet", [I32, I32, I32], [I32]);
   const slow = module.importFunction("slow", [I32, I32, I32, I32], []);
   const memoryFault = module.importFunction("memoryFault", [I32, I32, I32], []);
@@ -205,6 +213,7 @@ function compileToWasm(program: VmProgram, place: Place): Uint8Array {
     fault,
     helper,
     kfunc,
+    tailCall,
     packet,
     window,
     memoryFault,

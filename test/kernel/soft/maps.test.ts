@@ -11,7 +11,7 @@ import { VmMemory } from "../../../src/vm/index.ts";
 import { describeWith } from "../../support/needs.ts";
 import { Random } from "../../vm/machine/random-code.ts";
 
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex");
 
 function answer(call: () => Uint8Array | number | boolean | undefined | void): string {
   try {

@@ -118,11 +118,11 @@ function one(words: readonly string[], slot: number, labels: ReadonlyMap<string,
   }
   const [, stem, narrow] = /^([a-z]+?)(32)?$/.exec(name)!;
   if (stem === "neg") return insn((narrow === undefined ? Class.ALU64 : Class.ALU) | Alu.NEG, register(a));
-  if (stem! in alu) {
+  if (alu[stem!] !== undefined) {
     const off = stem === "sdiv" || stem === "smod" ? 1 : 0;
     return operand((narrow === undefined ? Class.ALU64 : Class.ALU) | alu[stem!]!, a, b, off);
   }
-  if (stem! in jumps)
+  if (jumps[stem!] !== undefined)
     return operand((narrow === undefined ? Class.JMP : Class.JMP32) | jumps[stem!]!, a, b, distance(c));
   throw new Error(`${words.join(" ")}: unknown`);
 }

@@ -7,6 +7,7 @@ import { HashMap } from "./hash.ts";
 import { LpmTrie } from "./lpm.ts";
 import { type MapHost, type SoftMap, flagsAllowed, roundUp } from "./map.ts";
 import { BloomFilter, QueueMap } from "./queue.ts";
+import { RingMap } from "./ring.ts";
 
 /** A map type of the software kernel. */
 interface SoftMapType {
@@ -20,6 +21,7 @@ const F = MapFlags;
 const MOST_PER_CPU = 32_768;
 /** Most bytes of an element (KMALLOC_MAX_SIZE of the kernel). */
 const MOST_ELEMENT = 1 << 22;
+const PAGE_BYTES = 4096;
 /** Most bits of a prefix: 256 bytes of data. */
 const MOST_LPM_DATA = 256;
 
@@ -59,6 +61,17 @@ function lpmCheck(spec: MapSpec): number {
   return isRight ? 0 : -Errno.EINVAL;
 }
 
+function ringCheck(spec: MapSpec): number {
+  const { maxEntries } = spec;
+  const isRight =
+    spec.keySize === 0 &&
+    spec.valueSize === 0 &&
+    maxEntries >= PAGE_BYTES &&
+    (maxEntries & (maxEntries - 1)) === 0 &&
+    flagsAllowed(spec, 0);
+  return isRight ? 0 : -Errno.EINVAL;
+}
+
 function descriptorCheck(spec: MapSpec): number {
   const isRight = spec.maxEntries !== 0 && spec.keySize === 4 && spec.valueSize === 4;
   return isRight ? 0 : -Errno.EINVAL;
@@ -73,6 +86,7 @@ const types: Readonly<Record<number, SoftMapType>> = {
   [MapType.QUEUE]: { check: queueCheck, create: (spec, id, host) => new QueueMap(spec, id, host) },
   [MapType.STACK]: { check: queueCheck, create: (spec, id, host) => new QueueMap(spec, id, host) },
   [MapType.BLOOM_FILTER]: { check: queueCheck, create: (spec, id, host) => new BloomFilter(spec, id, host) },
+  [MapType.RINGBUF]: { check: ringCheck, create: (spec, id, host) => new RingMap(spec, id, host) },
   [MapType.PROG_ARRAY]: {
     check: descriptorCheck,
     create: (spec, id, host) => new DescriptorArray(spec, id, host, (program) => program > 0, true),

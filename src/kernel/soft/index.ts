@@ -1,0 +1,8 @@
+/** The software kernel: the objects of the Linux kernel, run in this process. */
+export { Environment } from "./environment.ts";
+export type { SoftTask } from "./environment.ts";
+export { SoftKernel } from "./kernel.ts";
+export type { SoftKernelOptions } from "./kernel.ts";
+export { softMapTypes } from "./maps/create.ts";
+export { DEFAULT_FUEL } from "./program.ts";
+export type { ExecutionMode } from "./program.ts";

@@ -1,0 +1,401 @@
+/** The software kernel: what runs the objects of the Linux kernel in this process, on any machine. */
+import { SkepError, SyscallError, UnsupportedError } from "../../base/index.ts";
+import { MapType, PseudoImm64, helperById } from "../../isa/index.ts";
+import type { AttachSpec, BpfObject, MapSpec, ProgramSpec, Relocation } from "../../object/index.ts";
+import {
+  type Machine,
+  TAIL_CALL,
+  VmMemory,
+  VmProgram,
+  addressOf,
+  argument,
+  setResult,
+  setSmallResult,
+} from "../../vm/index.ts";
+import { Errno, errnoName } from "../errno.ts";
+import type {
+  Kernel,
+  KernelMap,
+  KernelProgram,
+  Link,
+  LoadOptions,
+  LoadedObject,
+  Owner,
+  RingReader,
+} from "../kernel.ts";
+import { Environment } from "./environment.ts";
+import { basicHelpers } from "./helpers/basics.ts";
+import { type Helper, HelperCall, type HelperServices } from "./helpers/call.ts";
+import { mapHelpers } from "./helpers/maps.ts";
+import { SoftMapHandle } from "./map-handle.ts";
+import { ArrayMap, DescriptorArray } from "./maps/array.ts";
+import { createSoftMap } from "./maps/create.ts";
+import type { MapHost, SoftMap } from "./maps/map.ts";
+import { RingMap } from "./maps/ring.ts";
+import { type ExecutionMode, SoftProgram } from "./program.ts";
+
+/** How to make a software kernel. */
+export interface SoftKernelOptions {
+  /** Default 4. */
+  readonly possibleCpus?: number;
+  /** Bytes of memory for maps, stacks and contexts; default 256 MiB. */
+  readonly memory?: number;
+  readonly environment?: Environment;
+  /** Default compiled. */
+  readonly mode?: ExecutionMode;
+  /** Lines that programs print. */
+  readonly trace?: (text: string) => void;
+  /** Records of perf event arrays. */
+  readonly perfEvent?: (map: string, cpu: number, bytes: Uint8Array) => void;
+}
+
+/** Most programs one after the other by tail calls (MAX_TAIL_CALL_CNT of the kernel). */
+const MOST_TAIL_CALLS = 33;
+
+const helpers: Readonly<Record<string, Helper>> = { ...basicHelpers, ...mapHelpers };
+
+/** Numbers of the helpers that exist here. */
+function helperOf(id: number): Helper | undefined {
+  const name = helperById(id)?.name.replace(/^bpf_/, "");
+  return name === undefined ? undefined : helpers[name];
+}
+
+/** An object in the software kernel. */
+class SoftObject implements LoadedObject {
+  readonly object: BpfObject;
+  private readonly maps: ReadonlyMap<string, SoftMapHandle>;
+  private readonly programs: ReadonlyMap<string, SoftProgram>;
+
+  constructor(object: BpfObject, maps: ReadonlyMap<string, SoftMapHandle>, programs: ReadonlyMap<string, SoftProgram>) {
+    this.object = object;
+    this.maps = maps;
+    this.programs = programs;
+  }
+
+  map(name: string): SoftMapHandle {
+    const map = this.maps.get(name);
+    if (map === undefined) throw new RangeError(`map ${name}: the object has none of this name`);
+    return map;
+  }
+  program(name: string): SoftProgram {
+    const program = this.programs.get(name);
+    if (program === undefined) throw new RangeError(`program ${name}: the object has none of this name`);
+    return program;
+  }
+  close(): void {
+    for (const program of this.programs.values()) program.close();
+    for (const map of this.maps.values()) map.close();
+  }
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A software kernel. */
+export class SoftKernel implements Kernel {
+  readonly name: "soft" = "soft" as const;
+  readonly possibleCpus: number;
+  readonly memory: VmMemory;
+  readonly environment: Environment;
+  private readonly mode: ExecutionMode;
+  private readonly options: SoftKernelOptions;
+  private readonly mapsById = new Map<number, SoftMap>();
+  /** Maps by what programs know them as: the offset of bytes that nobody may touch. */
+  private readonly mapsByToken = new Map<number, SoftMap>();
+  private readonly programsById = new Map<number, SoftProgram>();
+  private readonly hooks = new Map<string, Set<SoftProgram>>();
+  private readonly services: HelperServices;
+  private readonly mapHost: MapHost;
+  private nextId = 1;
+  private tailCalls = 0;
+  private timed = 0;
+
+  constructor(options: SoftKernelOptions = {}) {
+    this.options = options;
+    this.possibleCpus = options.possibleCpus ?? 4;
+    this.memory = new VmMemory(options.memory === undefined ? {} : { limit: options.memory });
+    this.environment = options.environment ?? new Environment();
+    this.mode = options.mode ?? "compiled";
+    this.mapHost = {
+      memory: this.memory,
+      possibleCpus: this.possibleCpus,
+      cpu: () => this.environment.cpu,
+      mapById: (id) => this.mapsById.get(id),
+    };
+    this.services = {
+      environment: this.environment,
+      records: new Map(),
+      mapAt: (offset) => this.mapsByToken.get(offset),
+      trace: (text) => options.trace?.(text),
+      perfOutput: (map, cpu, bytes) => this.perfOutput(map, cpu, bytes),
+    };
+  }
+
+  /**
+   * Creates maps, fills them, and takes programs. All or nothing. Throws SyscallError for maps that the kernel would refuse,
+   * ParseError for programs that are none, UnsupportedError for helpers and symbols that are not here.
+   */
+  load(object: BpfObject, options: LoadOptions = {}): LoadedObject {
+    const maps = new Map<string, SoftMapHandle>();
+    const programs = new Map<string, SoftProgram>();
+    const made: Owner[] = [];
+    try {
+      for (const spec of object.maps) {
+        const reused = options.reuse?.get(spec.name);
+        if (reused !== undefined && !(reused instanceof SoftMapHandle))
+          throw new TypeError(`map ${spec.name}: belongs to another kernel`);
+        const handle = reused ?? this.createMap(spec, options.maxEntries?.get(spec.name));
+        if (reused === undefined) made.push(handle);
+        maps.set(spec.name, handle);
+      }
+      for (const spec of object.programs) {
+        if (spec.autoload === false) continue;
+        const program = this.loadProgram(spec, maps);
+        made.push(program);
+        programs.set(spec.name, program);
+      }
+      for (const spec of object.maps) this.fillSlots(spec, maps, programs);
+    } catch (error) {
+      for (const owner of made) owner.close();
+      throw error;
+    }
+    return new SoftObject(object, maps, programs);
+  }
+
+  private createMap(declared: MapSpec, maxEntries: number | undefined): SoftMapHandle {
+    const wanted = maxEntries ?? declared.maxEntries;
+    // As loaders do: one entry for each CPU.
+    const entries = declared.type === MapType.PERF_EVENT_ARRAY && wanted === 0 ? this.possibleCpus : wanted;
+    const spec = { ...declared, maxEntries: entries };
+    const id = this.nextId++;
+    const map = createSoftMap(spec, id, this.mapHost);
+    if (typeof map === "number")
+      throw new SyscallError("bpf(BPF_MAP_CREATE)", -map, errnoName(-map), `map ${spec.name}`);
+    const token = this.memory.allocate(8);
+    this.memory.forbid(token, 8);
+    this.mapsById.set(id, map);
+    this.mapsByToken.set(token, map);
+    const handle = new SoftMapHandle(map, () => {
+      this.mapsById.delete(id);
+      this.mapsByToken.delete(token);
+      this.memory.release(token, 8);
+      map.close();
+    });
+    if (spec.initialValue !== undefined) {
+      const value = new Uint8Array(map.userValueSize);
+      value.set(spec.initialValue.subarray(0, value.length));
+      handle.update(new Uint8Array(4), value);
+      if (spec.frozen === true && map instanceof ArrayMap) map.restrict("read");
+    }
+    return handle;
+  }
+
+  private fillSlots(
+    spec: MapSpec,
+    maps: ReadonlyMap<string, SoftMapHandle>,
+    programs: ReadonlyMap<string, SoftProgram>,
+  ): void {
+    for (const slot of spec.slots ?? []) {
+      const id = "map" in slot ? maps.get(slot.map)?.map.id : programs.get(slot.program)?.id;
+      if (id === undefined) continue;
+      const key = new Uint8Array(new Uint32Array([slot.index]).buffer);
+      maps.get(spec.name)!.update(key, new Uint8Array(new Uint32Array([id]).buffer));
+    }
+  }
+
+  private loadProgram(spec: ProgramSpec, maps: ReadonlyMap<string, SoftMapHandle>): SoftProgram {
+    const relocations = new Map(spec.relocations.map((r) => [r.insnIndex, r]));
+    const code = new VmProgram(spec.code, {
+      name: `program ${spec.name}`,
+      resolve: (insn, slot) => this.resolve(relocations.get(slot), insn.src, maps),
+    });
+    for (const [slot, insn] of code.insns.entries()) {
+      if (insn?.opcode !== 0x85 || insn.src === 1) continue;
+      const isKnown = insn.src === 0 && (insn.imm === TAIL_CALL || helperOf(insn.imm) !== undefined);
+      if (isKnown) continue;
+      const name = insn.src === 0 ? (helperById(insn.imm)?.name ?? `number ${insn.imm}`) : "a kernel function";
+      throw new UnsupportedError(
+        `program ${spec.name}`,
+        `instruction ${slot} calls ${name}, which the software kernel has not`,
+      );
+    }
+    const id = this.nextId++;
+    const host = {
+      helper: (helper: number, machine: Machine): boolean => this.helper(helper, machine),
+      tailCall: (machine: Machine): boolean => this.tailCall(machine),
+    };
+    const program = new SoftProgram(spec, id, code, this.memory, host, this.mode, () => this.programsById.delete(id));
+    program.timed = this.timed > 0;
+    this.programsById.set(id, program);
+    return program;
+  }
+
+  private resolve(
+    relocation: Relocation | undefined,
+    kind: number,
+    maps: ReadonlyMap<string, SoftMapHandle>,
+  ): bigint | undefined {
+    if (relocation === undefined) return undefined;
+    if (relocation.kind === "map") {
+      const map = maps.get(relocation.map)?.map;
+      for (const [token, known] of this.mapsByToken) if (known === map) return addressOf(token);
+    }
+    if (relocation.kind === "map-value" && kind === PseudoImm64.MAP_VALUE) {
+      const map = maps.get(relocation.map)?.map;
+      if (map instanceof ArrayMap) return addressOf(map.base + relocation.offset);
+    }
+    return undefined;
+  }
+
+  private helper(id: number, machine: Machine): boolean {
+    const helper = helperOf(id);
+    if (helper === undefined) return false;
+    const result = helper(new HelperCall(machine, this.services));
+    if (typeof result === "bigint") setResult(this.memory, result);
+    else setSmallResult(this.memory, result ?? 0);
+    return true;
+  }
+
+  /** `bpf_tail_call(ctx, map, index)`. */
+  private tailCall(machine: Machine): boolean {
+    const map = new HelperCall(machine, this.services).map(1);
+    const index = Number(argument(this.memory, 2) & 0xffff_ffffn);
+    const id = map instanceof DescriptorArray && map.spec.type === MapType.PROG_ARRAY ? map.idAt(index) : 0;
+    const program = this.programsById.get(id);
+    if (program === undefined || this.tailCalls >= MOST_TAIL_CALLS) {
+      setSmallResult(this.memory, -Errno.ENOENT);
+      return false;
+    }
+    const context = argument(this.memory, 0);
+    this.tailCalls++;
+    try {
+      setResult(this.memory, program.replace(context));
+    } finally {
+      this.tailCalls--;
+    }
+    return true;
+  }
+
+  private perfOutput(map: SoftMap, cpu: number, bytes: Uint8Array): number {
+    if (cpu >= map.spec.maxEntries) return -Errno.E2BIG;
+    if (!(map instanceof DescriptorArray) || this.options.perfEvent === undefined) return -Errno.ENOENT;
+    this.options.perfEvent(map.spec.name, cpu, bytes.slice());
+    return 0;
+  }
+
+  attach(program: KernelProgram, spec: AttachSpec): Link {
+    if (!(program instanceof SoftProgram))
+      throw new TypeError(`program ${program.spec.name}: was loaded into another kernel`);
+    const places = hooksOf(program, spec);
+    for (const place of places) {
+      let programs = this.hooks.get(place);
+      if (programs === undefined) this.hooks.set(place, (programs = new Set()));
+      programs.add(program);
+    }
+    const close = (): void => {
+      for (const place of places) this.hooks.get(place)?.delete(program);
+    };
+    return { spec, close, [Symbol.dispose]: close };
+  }
+
+  detach(links: readonly Link[]): Promise<void> {
+    for (const link of links) link.close();
+    return Promise.resolve();
+  }
+
+  /**
+   * Runs the programs of a hook, such as `tracepoint:sched:sched_switch` or `kprobe:vfs_read`, one after the other, on a context of these bytes. Returns what
+   * each returned.
+   */
+  fire(hook: string, context: Uint8Array): bigint[] {
+    const programs = this.hooks.get(hook);
+    if (programs === undefined || programs.size === 0) return [];
+    const at = this.memory.allocate(Math.max(context.length, 8));
+    try {
+      this.memory.bytes.set(context, at);
+      return [...programs].map((program) => program.run(addressOf(at)));
+    } finally {
+      this.memory.release(at, Math.max(context.length, 8));
+    }
+  }
+
+  /** Hooks that programs are attached to. */
+  attachedHooks(): string[] {
+    return [...this.hooks].filter(([, programs]) => programs.size > 0).map(([hook]) => hook);
+  }
+
+  ringReader(map: KernelMap): RingReader {
+    if (!(map instanceof SoftMapHandle) || !(map.map instanceof RingMap))
+      throw new TypeError(`map ${map.spec.name}: is no ring buffer of this kernel`);
+    const ring = map.map;
+    const stops = new Set<() => void>();
+    const close = (): void => {
+      for (const stop of stops) stop();
+    };
+    return {
+      drain: (handler, limit = Number.POSITIVE_INFINITY) => ring.drain(handler, limit),
+      onReadable(callback) {
+        const stop = ring.onRecord(callback);
+        stops.add(stop);
+        return stop;
+      },
+      close,
+      [Symbol.dispose]: close,
+    };
+  }
+
+  enableStats(): Owner {
+    const set = (change: number): void => {
+      this.timed += change;
+      for (const program of this.programsById.values()) program.timed = this.timed > 0;
+    };
+    set(1);
+    let closed = false;
+    const close = (): void => {
+      if (!closed) set(-1);
+      closed = true;
+    };
+    return { close, [Symbol.dispose]: close };
+  }
+
+  close(): void {
+    for (const program of this.programsById.values()) program.close();
+    this.hooks.clear();
+  }
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The hooks that a place to attach to is. Throws UnsupportedError for what the software kernel has not. */
+function hooksOf(program: SoftProgram, spec: AttachSpec): string[] {
+  switch (spec.kind) {
+    case "tracepoint":
+      return [`tracepoint:${spec.category}:${spec.name}`];
+    case "raw-tracepoint":
+      return [`raw_tracepoint:${spec.name}`];
+    case "kprobe":
+      return [`${spec.isReturn ? "kretprobe" : "kprobe"}:${spec.func}${spec.offset === 0 ? "" : `+${spec.offset}`}`];
+    case "kprobe-multi":
+      return spec.funcs.map((func) => `${spec.isReturn ? "kretprobe" : "kprobe"}:${func}`);
+    case "tracing": {
+      const target = program.spec.attachTo;
+      if (target !== undefined) return [`tracing:${target}`];
+      break;
+    }
+    case "uprobe":
+      return [`${spec.isReturn ? "uretprobe" : "uprobe"}:${spec.path}:${spec.fileOffset}`];
+    case "xdp":
+    case "tcx":
+    case "tc":
+      return [`${spec.kind}:${spec.device}${"direction" in spec ? `:${spec.direction}` : ""}`];
+    default:
+  }
+  throw new SkepError(
+    "unsupported",
+    `program ${program.spec.name}: the software kernel has no ${spec.kind} to attach to`,
+    {
+      exitStatus: 3,
+    },
+  );
+}
