@@ -296,6 +296,10 @@ export class FunctionBuilder {
   asmresult(asm: Inst, output: number): Inst {
     return this.append("asmresult", asm.asm!.outputs[output]!.type, [asm], { offset: output });
   }
+  /** 1 when passes find that the value is constant. */
+  isconst(a: Value): Inst {
+    return this.append("isconst", "i32", [a]);
+  }
   opaque(a: Value): Inst {
     return this.append("opaque", a.type, [a]);
   }

@@ -222,6 +222,8 @@ function typeError(inst: Inst, names: ModuleNames): string | null {
       if (!output) return `no output ${inst.offset}`;
       return count(1) ?? (output.type === inst.type ? null : `output ${output.type} -> ${inst.type}`);
     }
+    case "isconst":
+      return count(1) ?? (inst.type === "i32" && a !== "void" ? null : `types ${a} -> ${inst.type}`);
     case "opaque":
       return count(1) ?? (a === inst.type ? null : `types ${a} -> ${inst.type}`);
     default:

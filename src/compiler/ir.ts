@@ -126,6 +126,7 @@ export type AtomicOp = "add" | "and" | "or" | "xor" | "xchg" | "cmpxchg";
  * | `ldabs` | ctx, i64 | bits 8, 16, 32 | i64: packet bytes at an offset, in host byte order (LD_ABS, LD_IND); the program returns 0 beyond the packet |
  * | `asm` | inputs | asm | void |
  * | `asmresult` | asm | offset: which output | type of the output |
+ * | `isconst` | a | | i32: 1 when the passes find that `a` is constant, else 0 |
  * | `opaque` | a | | type of a: the same value, of which passes may assume nothing |
  *
  * Loads through pointers that came from the kernel's BTF types (tp_btf arguments, `bpf_get_current_task_btf`) are plain `load`s with
@@ -199,6 +200,7 @@ export type Op =
   | "ldabs"
   | "asm"
   | "asmresult"
+  | "isconst"
   | "opaque";
 
 /** How a block ends. */
@@ -321,6 +323,7 @@ export const PURE_OPS: ReadonlySet<Op> = new Set<Op>([
   "funcref",
   "core",
   "ksym",
+  "isconst",
   "phi",
 ]);
 

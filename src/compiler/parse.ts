@@ -457,6 +457,10 @@ class Parser {
         arg(inst.type);
         bits();
         return;
+      case "isconst":
+        inst.type = "i32";
+        arg(this.type());
+        return;
       case "opaque":
         inst.type = this.type();
         arg(inst.type);

@@ -167,6 +167,8 @@ function body(inst: Inst, block: (b: Block) => string): string {
       return `ptrtoint ${list("ptr")}${inst.raw ? " raw" : ""}`;
     case "inttoptr":
       return `inttoptr ${operand(a, "i64")}`;
+    case "isconst":
+      return `isconst ${inst.args[0]!.type} ${operand(a, inst.args[0]!.type)}`;
     case "opaque":
       return `opaque ${inst.type} ${operand(a, inst.type)}`;
     case "mapref":

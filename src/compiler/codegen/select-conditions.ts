@@ -3,6 +3,7 @@ import type { Block, Inst, Predicate, Value } from "../ir.ts";
 import { INVERSE, isBinary, MIRROR } from "../ops.ts";
 import { Alu, Bpf, Jump } from "./machine.ts";
 import type { Reg } from "./machine.ts";
+import { maxBits } from "../passes/fold.ts";
 import { fits32, JUMP_OF, registerValue, type Condition } from "./select-tables.ts";
 import { MemorySelector } from "./select-memory.ts";
 
@@ -121,8 +122,13 @@ export abstract class ConditionSelector extends MemorySelector {
     }
     const masked = this.bitTest(a, b, predicate, type === "i32");
     if (masked) return masked;
-    const narrow = type === "i32" && predicate.startsWith("s");
-    if (narrow && (this.target.cpu === "v1" || this.target.cpu === "v2")) {
+    // Whole registers hold what was not cut to 32 bits for this comparison's sake, and cannot be compared with high constants.
+    const halves = [a, b].some((v) =>
+      v.kind === "const" ? !fits32(registerValue(v)) : v.type === "i64" && maxBits(v) > 32,
+    );
+    const equality = predicate === "eq" || predicate === "ne";
+    const narrow = type === "i32" && (predicate.startsWith("s") || (equality && halves && this.narrowJumps));
+    if (narrow && !this.narrowJumps) {
       const [x, y] = [a, b].map((v) => {
         const reg = this.newReg();
         this.moveInto(reg, v);

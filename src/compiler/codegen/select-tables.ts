@@ -89,10 +89,11 @@ export function isAddress(value: Value): value is Inst {
 }
 
 /** True when no user of a truncation looks at the upper half of the register, so that none need be cleared. */
-export function onlyLowHalfRead(users: Users | undefined): boolean {
+export function onlyLowHalfRead(users: Users | undefined, narrowJumps: boolean): boolean {
   if (users === undefined || users.terminators.length > 0) return false;
   return users.insts.every((user) => {
     if (isBinary(user.op)) return !/div|rem/.test(user.op);
+    if (user.op === "icmp") return narrowJumps && (user.predicate === "eq" || user.predicate === "ne");
     if (user.op === "store") return user.bits !== 64;
     return user.op === "sext" || (user.op === "zext" && user.bits! < 32) || (user.op === "bswap" && user.bits! <= 32);
   });

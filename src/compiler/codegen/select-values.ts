@@ -102,9 +102,14 @@ export class Values {
 
   private readonly lowHalf = new Map<Inst, boolean>();
 
+  /** The target compares halves of registers. */
+  protected get narrowJumps(): boolean {
+    return this.target.cpu !== "v1" && this.target.cpu !== "v2";
+  }
+
   private readsLowHalfOnly(trunc: Inst): boolean {
     let known = this.lowHalf.get(trunc);
-    if (known === undefined) this.lowHalf.set(trunc, (known = onlyLowHalfRead(this.users.get(trunc))));
+    if (known === undefined) this.lowHalf.set(trunc, (known = onlyLowHalfRead(this.users.get(trunc), this.narrowJumps)));
     return known;
   }
 

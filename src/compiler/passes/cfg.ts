@@ -1,5 +1,6 @@
 /** Control-flow simplification: straight lines become one block, empty blocks vanish, known phis choose their way, small diamonds select. */
 import {
+  dominators,
   editablePredecessors,
   removeDeadBlocks,
   removeIncoming,
@@ -8,7 +9,7 @@ import {
   substitute,
   usersOf,
 } from "../analysis.ts";
-import type { Users } from "../analysis.ts";
+import type { Dominators, Users } from "../analysis.ts";
 import type { Block, Const, Func, Inst, Value } from "../ir.ts";
 import { successors } from "../ir.ts";
 import { evaluate } from "./evaluate.ts";
@@ -139,15 +140,21 @@ function threadKnownPhis(func: Func): boolean {
   if (candidates.length === 0) return false;
   const users = usersOf(func);
   const preds = editablePredecessors(func);
+  const doms = dominators(func);
   let changed = false;
   for (const block of candidates) {
     // Threading may have turned the block into one that nobody goes to; it is removed below.
-    if (preds.get(block)!.length > 0) changed = threadBlock(block, users, preds) || changed;
+    if (preds.get(block)!.length > 0) changed = threadBlock(block, users, preds, doms) || changed;
   }
   return changed && (removeDeadBlocks(func), true);
 }
 
-function threadBlock(block: Block, users: Map<Inst, Users>, preds: Map<Block, Block[]>): boolean {
+function threadBlock(
+  block: Block,
+  users: Map<Inst, Users>,
+  preds: Map<Block, Block[]>,
+  doms: Dominators,
+): boolean {
   const t = block.terminator;
   if (t?.kind !== "branch" || t.condition.kind !== "inst" || t.condition.block !== block) return false;
   const phis = block.insts.filter((i) => i.op === "phi");
@@ -158,15 +165,22 @@ function threadBlock(block: Block, users: Map<Inst, Users>, preds: Map<Block, Bl
   if (rest.length === 1 && test.op !== "icmp" && test.op !== "zext") return false;
   if (rest.length === 0 && test.op !== "phi") return false;
   const after = successors(t);
-  const local = (inst: Inst): boolean => {
+  /** True when no use is reached through `target`: uses are here, on edges from here, or behind the other way alone. */
+  const local = (inst: Inst, target: Block): boolean => {
     const u = users.get(inst);
     if (!u) return true;
+    const other = target === t.then ? t.else : t.then;
+    const behind = other !== target && preds.get(other)!.length === 1 && preds.get(other)![0] === block ? other : null;
+    const ok = (b: Block): boolean => b === block || (behind !== null && doms.dominates(behind, b));
     return (
-      u.terminators.every((b) => b === block) &&
-      u.insts.every((i) => i.block === block || (i.op === "phi" && after.includes(i.block!)))
+      u.terminators.every(ok) &&
+      u.insts.every((i) => {
+        if (i.op !== "phi") return ok(i.block!);
+        if (i.block === block) return true;
+        return i.args.every((a, k) => a !== inst || ok(i.incoming![k]!));
+      })
     );
   };
-  if (!block.insts.every(local)) return false;
   // A phi of a successor may take this block's phi only on the edge from here.
   if (!after.every((s) => s.insts.every((p) => p.op !== "phi" || usedOnlyFrom(p, block)))) return false;
   let changed = false;
@@ -181,7 +195,7 @@ function threadBlock(block: Block, users: Map<Inst, Users>, preds: Map<Block, Bl
     }
     if (decided?.kind !== "const") continue;
     const target = decided.value !== 0n ? t.then : t.else;
-    if (target === block) continue;
+    if (target === block || !block.insts.every((inst) => local(inst, target))) continue;
     const into = preds.get(target)!;
     const already = into.includes(pred);
     const values = target.insts

@@ -27,6 +27,8 @@ export function evaluate(inst: Inst, args: readonly Const[]): Const | null {
       return constant(a.value, "i64");
     case "inttoptr":
       return a.value === 0n ? constant(0, "ptr") : null;
+    case "isconst":
+      return constant(1, "i32");
     case "ptrdiff":
       return constant(a.value - b.value, "i64");
     default: {

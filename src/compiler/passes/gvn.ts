@@ -4,7 +4,7 @@
  */
 import { baseOf, dominators, predecessors, substitute } from "../analysis.ts";
 import type { Dominators, Predecessors } from "../analysis.ts";
-import { constant } from "../builder.ts";
+import { constant, signedValue } from "../builder.ts";
 import { COMMUTATIVE, INVERSE } from "../ops.ts";
 import type { Block, Func, Inst, Module, Op, Predicate, Value } from "../ir.ts";
 import { PURE_OPS } from "../ir.ts";
@@ -42,6 +42,10 @@ interface Undo {
 /** Merges equal computations. Returns true when anything changed. */
 export function mergeExpressions(func: Func, module: Module): boolean {
   return new Numbering(func, module).run();
+}
+
+function nameOf(v: Value): string {
+  return v.kind === "const" ? `${v.type}:${v.value}` : v.kind === "param" ? `p${v.index}` : `%${v.id}`;
 }
 
 class Numbering {
@@ -115,8 +119,6 @@ class Numbering {
   }
 
   private key(inst: Inst, operands: readonly Value[] = inst.args, predicate = inst.predicate): string {
-    const name = (v: Value): string =>
-      v.kind === "const" ? `${v.type}:${v.value}` : v.kind === "param" ? `p${v.index}` : `%${v.id}`;
     let key = `${inst.op} ${inst.type}`;
     if (predicate !== undefined) key += ` ${predicate}`;
     if (inst.bits !== undefined) key += ` b${inst.bits}`;
@@ -127,7 +129,7 @@ class Numbering {
     if (inst.symbol !== undefined) key += ` s${inst.symbol}`;
     if (inst.core) key += ` c${inst.core.kind},${inst.core.typeId},${inst.core.access},${inst.core.value}`;
     if (inst.raw) key += " raw";
-    const args = operands.map(name);
+    const args = operands.map(nameOf);
     if (args.length === 2 && COMMUTATIVE.has(inst.op)) args.sort();
     for (const arg of args) key += ` ${arg}`;
     return key;
@@ -179,7 +181,27 @@ class Numbering {
     this.ends.set(block, memory);
   }
 
+  /** True for numbers that are not negative, by their width or by what was asked before on the way here. */
+  private isNatural(value: Value): boolean {
+    if (value.kind === "const") return signedValue(value) >= 0n;
+    if (maxBits(value) < (value.type === "i32" ? 32 : 64)) return true;
+    const asked = (predicate: Predicate, than: number): Value | undefined =>
+      this.table.get(`icmp i1 ${predicate} ${nameOf(value)} ${nameOf(constant(than, value.type))}`);
+    const negative = asked("slt", 0) ?? asked("sle", -1);
+    const natural = asked("sgt", -1) ?? asked("sge", 0) ?? asked("sgt", 0);
+    return (negative?.kind === "const" && negative.value === 0n) || (natural?.kind === "const" && natural.value === 1n);
+  }
+
+  /** Division by sign is division when there is none: older kernels know no other, and this one is shorter. */
+  private unsign(inst: Inst): void {
+    if (inst.op !== "sdiv" && inst.op !== "srem") return;
+    if (!inst.args.every((a) => this.isNatural(a))) return;
+    inst.op = inst.op === "sdiv" ? "udiv" : "urem";
+    this.changed = true;
+  }
+
   private merge(inst: Inst, memory: Known[], undo: Undo[]): Value | "gone" | null {
+    this.unsign(inst);
     if (MERGED.has(inst.op) || isConstantCall(inst)) {
       const key = this.key(inst);
       const known = this.table.get(key);

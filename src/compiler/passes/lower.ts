@@ -77,6 +77,8 @@ function multipleOf(index: Value): number {
   if (index.kind === "const") return lowBit(Number(index.value & 0xfn) | 8);
   if (index.kind !== "inst") return 1;
   const [a, b] = index.args;
+  // Members lie aligned in every kernel as they do here.
+  if (index.op === "core") return lowBit(Number(index.core!.value & 0xfn) | 8);
   if (index.op === "shl" && b!.kind === "const") return Math.min(8, 2 ** Number(b!.value & 3n));
   if (index.op === "mul") return Math.min(8, multipleOf(a!) * multipleOf(b!));
   if (index.op === "add" || index.op === "sub") return Math.min(multipleOf(a!), multipleOf(b!));

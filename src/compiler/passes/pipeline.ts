@@ -8,6 +8,7 @@ import { removeDead } from "./dce.ts";
 import { removeDeadStores } from "./dse.ts";
 import { fold } from "./fold.ts";
 import { mergeExpressions } from "./gvn.ts";
+import { answerIsConstant, asksForConstants } from "./is-constant.ts";
 import { initialiseInputs } from "./initialise.ts";
 import { checkCalls, inlineCalls, removeUnreferenced } from "./inline.ts";
 import { hoistInvariants, unrollLoops } from "./loops.ts";
@@ -29,6 +30,7 @@ const EXPRESSIONS: Step = ["expressions", mergeExpressions];
 const STORES: Step = ["stores", removeDeadStores];
 const HOIST: Step = ["hoist", hoistInvariants];
 const UNROLL: Step = ["unroll", unrollLoops];
+const ANSWER: Step = ["is-constant", answerIsConstant];
 const DEAD: Step = ["dead", removeDead];
 
 const FIRST: readonly Step[] = [CFG, DATA, PROMOTE, FOLD, CONSTANTS, CFG, DEAD];
@@ -86,6 +88,7 @@ export function optimise(
       for (let i = 0; i < MAX_ROUNDS && (active = run(LOOPS, module.funcs)).length > 0; i++) run(ROUND, active);
     }
   }
+  run(level >= 1 ? [ANSWER, ...ROUND] : [ANSWER], module.funcs.filter(asksForConstants));
   const lowered = module.funcs.filter((func) => lower(func, module, target));
   for (const func of lowered) history.delete(func);
   after("lower");
