@@ -200,9 +200,7 @@ export class InitializerParser {
     const end =
       shape.kind === "array"
         ? (shape.count ?? Infinity)
-        : shape.kind === "record" && shape.union
-          ? 1
-          : (body?.fields.length ?? 0);
+        : Math.min(body?.fields.length ?? 0, shape.kind === "record" && shape.union ? 1 : Infinity);
     const from = values.length;
     let position = 0;
     let most = 0;
