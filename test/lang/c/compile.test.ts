@@ -111,6 +111,21 @@ SEC("socket") int a(void *ctx) { return sub(ctx); }`).btf!,
     expect(tags).toEqual(["of function sub -1", "arg:ctx sub 0"]);
   });
 
+  test("what inlining shows to be constant is constant", () => {
+    const { programs } = objectOf(`${SEC}
+extern void missing(void);
+static inline __attribute__((always_inline)) int call(void *ctx, const unsigned slot) {
+  if (!__builtin_constant_p(slot)) __builtin_trap();
+  int r;
+  asm volatile("r0 = %[slot]" : "=r"(r) : [slot] "i"(slot) : "r0");
+  return slot;
+}
+SEC("socket") int a(void *ctx) { return call(ctx, 5); }`);
+    expect(programs[0]!.code[0]).toBe(0xb7);
+    const unknown = `${SEC}SEC("socket") int a(int *c) { asm volatile("r0 = %0" :: "i"(*c)); return 0; }`;
+    expect(() => objectOf(unknown)).toThrow(/t\.c:2:\d+.*must be constant/);
+  });
+
   test("the version of old programs", () => {
     expect(objectOf(`${SEC}int _version SEC("version") = 0x50400;`).kernelVersion).toBe(0x50400);
   });

@@ -135,10 +135,11 @@ function input(body: Body, stmt: AsmStmt, operand: AsmOperand, to: Lowered): boo
     to.values.push(body.b.const(constant, irTypeOf(expr.type) === "i32" ? "i32" : "i64"));
     return true;
   }
-  if (!/[rgwl]/.test(constraint))
-    return refuse(body, operand, /[in]/.test(constraint) ? "this is no constant" : "inputs are r, i, m or ri");
+  const mayBeRegister = /[rgwl]/.test(constraint);
+  if (!mayBeRegister && !/[in]/.test(constraint)) return refuse(body, operand, "inputs are r, i, m or ri");
   if (isAggregate(expr.type)) return refuse(body, operand, "a register holds no struct or array");
-  to.inputs.push("register");
+  // What the function is inlined with may be constant: the code generator sees.
+  to.inputs.push(mayBeRegister ? "register" : "immediate");
   to.values.push(value(body, expr));
   return true;
 }

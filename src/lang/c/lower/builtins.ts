@@ -10,6 +10,7 @@ import { convert, truth, zeroOf } from "./convert.ts";
 import { overflow } from "./overflow.ts";
 import { memoryBuiltins } from "./strings.ts";
 import { effect, value } from "./values.ts";
+import { isPure } from "./walk.ts";
 
 type Builtin = Expr & { readonly kind: "builtin" };
 type Lowering = (body: Body, expr: Builtin) => Value;
@@ -147,7 +148,11 @@ const table: Readonly<Record<string, Lowering>> = {
   __builtin_prefetch: nothing,
   __builtin_object_size: objectSize,
   __builtin_dynamic_object_size: objectSize,
-  __builtin_constant_p: (body) => body.b.const(0, "i32"),
+  // What has effects is not computed, and so never known.
+  __builtin_constant_p: (body, expr) => {
+    const asked = argument(expr, 0);
+    return isPure(asked) ? body.b.isconst(value(body, asked)) : body.b.const(0, "i32");
+  },
   __builtin_preserve_access_index: (body, expr) => {
     body.region++;
     const inside = value(body, argument(expr, 0));

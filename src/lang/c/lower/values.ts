@@ -361,14 +361,15 @@ function assign(body: Body, expr: Expr & { kind: "assign" }): Value {
       store(body, to, from);
       return addressOf(body, to);
     }
-    const to = place(body, target);
+    // C leaves the order open: it is clang's, which decides where data is.
     const stored = value(body, expr.value);
+    const to = place(body, target);
     body.at(expr.location);
     store(body, to, stored);
     return kept(body, to, stored);
   }
-  const to = walkedOnce(body, place(body, target));
   const by = value(body, expr.value);
+  const to = walkedOnce(body, place(body, target));
   body.at(expr.location);
   const before = convert(body, load(body, to), type, computeType);
   const after = operate(body, operator, before, by, computeType, expr.value.type, computeType, expr.value);
