@@ -8,6 +8,8 @@ export interface Arguments {
   readonly options: ReadonlyMap<string, string | true>;
   /** All values of options that may be given several times, in order. */
   readonly repeated: ReadonlyMap<string, readonly string[]>;
+  /** Values of all options that may be given several times, in the order of the command line. */
+  readonly ordered?: readonly { readonly name: string; readonly value: string }[];
   /** Words that are no options, in order. */
   readonly operands: readonly string[];
 }
@@ -20,6 +22,7 @@ export function parseArguments(words: readonly string[], table: readonly Option[
   const options = new Map<string, string | true>();
   const repeated = new Map<string, string[]>();
   const operands: string[] = [];
+  const ordered: { name: string; value: string }[] = [];
   const fail = (message: string): never => {
     throw new UsageError(`skep ${command}: ${message}`);
   };
@@ -40,11 +43,12 @@ export function parseArguments(words: readonly string[], table: readonly Option[
       fail(`${shown} ${value}: must be one of ${option.choices.join(", ")}`);
     }
     options.set(option.long, value!);
+    if (option.repeats) ordered.push({ name: option.long, value: value! });
     if (option.repeats) repeated.set(option.long, [...(repeated.get(option.long) ?? []), value!]);
     return used;
   };
   for (let i = 0; i < words.length; i++) {
-    const word = words[i]!;
+    const word = asCompilersSay(words[i]!, table);
     if (word === "--") {
       operands.push(...words.slice(i + 1));
       break;
@@ -77,7 +81,12 @@ export function parseArguments(words: readonly string[], table: readonly Option[
       if (option!.value !== undefined) break;
     }
   }
-  return { options, repeated, operands };
+  return { options, repeated, ordered, operands };
+}
+
+/** `-include` has one dash in compilers. */
+function asCompilersSay(word: string, table: readonly Option[]): string {
+  return word === "-include" && table.some((row) => row.long === "include") ? "--include" : word;
 }
 
 /** Stages may be joined by commas and have other names; they are checked where they are used. */

@@ -1,4 +1,4 @@
-/** `skep build`: a script compiled for the running kernel, to look at or to keep. */
+/** `skep build`: a script or C source compiled, to look at or to keep. */
 import { formatDiagnostic, UsageError } from "../base/index.ts";
 import type { AttachSpec } from "../object/index.ts";
 import { writeElf } from "../object/index.ts";
@@ -8,12 +8,21 @@ import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { compileScript } from "../lang/bpftrace/compile.ts";
 import type { CompiledScript } from "../lang/bpftrace/compile.ts";
+import { buildC, cSources } from "./build-c.ts";
 import { readScript } from "./script-source.ts";
 import { showStages } from "./stages.ts";
 import { writeError, writeOut } from "./write.ts";
 
+/** Options that scripts have no use for. */
+const C_ONLY: readonly string[] = ["kernel", "btf", "dialect", "optimize", "define", "undefine"];
+
 /** Runs the command; resolves with the exit status. */
 export async function buildCommand(args: Arguments): Promise<number> {
+  const sources = cSources(args);
+  if (sources !== undefined) return buildC(args, sources);
+  for (const option of C_ONLY) {
+    if (args.options.has(option)) throw new UsageError(`skep build: --${option}: is for C sources (FILE.c)`);
+  }
   const { source, positional } = readScript(args, "build");
   const pid = textOption(args, "pid");
   const environment = new LinuxEnvironment({ positional, ...(pid === undefined ? {} : { pid: Number(pid) }) });
@@ -23,6 +32,7 @@ export async function buildCommand(args: Arguments): Promise<number> {
   }
   const file = textOption(args, "output");
   const emit = textOption(args, "emit") ?? "asm";
+  if (emit === "preprocessed") throw new UsageError("skep build: --emit preprocessed: is for C sources (FILE.c)");
   if (emit === "object" && file === undefined && process.stdout.isTTY) {
     throw new UsageError("skep build: an object file is no text for a terminal: give -o FILE");
   }

@@ -11,7 +11,7 @@ export async function disasmCommand(args: Arguments): Promise<number> {
   if (args.options.has("kernel") && args.options.has("llvm")) {
     throw new UsageError("skep disasm: --kernel and --llvm: give one of them");
   }
-  const object = readLinkedOperands(args, "disasm");
+  const { object } = readLinkedOperands(args, "disasm");
   const programs = programNames(args, "program", object, "disasm");
   const options = {
     dialect: args.options.has("llvm") ? ("llvm" as const) : ("kernel" as const),

@@ -1,4 +1,6 @@
 /** Errors as the command line shows them. */
+import { CompileError } from "../lang/c/diagnostics.ts";
+import { compileErrorText } from "./c-diagnostics.ts";
 import { ScriptError, SkepError, VerifierError } from "../base/index.ts";
 
 /** Where the command line tells the user to report defects. */
@@ -16,6 +18,7 @@ export function describeFailure(error: unknown, colour: boolean, compiled = true
   if (error instanceof ScriptError) {
     return { text: colour ? colourDiagnostics(error.message) : error.message, status: error.exitStatus };
   }
+  if (error instanceof CompileError) return { text: compileErrorText(error, colour), status: error.exitStatus };
   if (error instanceof VerifierError) {
     const limit = exceeded(error);
     if (limit) return { text: red(limit), status: 1 };

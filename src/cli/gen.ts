@@ -14,7 +14,8 @@ import { writeOut } from "./write.ts";
 
 /** Runs `skep gen types`; resolves with the exit status. */
 export async function genTypesCommand(args: Arguments): Promise<number> {
-  const { path, bytes, object } = readObjectOperand(args, "gen types");
+  const input = readObjectOperand(args, "gen types", { localTypes: true });
+  const { path, object } = input;
   const file = textOption(args, "output");
   const declarations = args.options.has("declarations") || (file?.endsWith(".d.ts") ?? false);
   if (declarations && args.options.has("embed")) {
@@ -24,7 +25,7 @@ export async function genTypesCommand(args: Arguments): Promise<number> {
     source: path.split("/").at(-1)!,
     declarations,
     path: file === undefined ? `./${path.split("/").at(-1)!}` : pathFrom(file, path),
-    ...(args.options.has("embed") ? { embed: bytes } : {}),
+    ...(args.options.has("embed") ? { embed: input.bytes } : {}),
     events: eventOptions(args, "gen types"),
   });
   write(file, text);

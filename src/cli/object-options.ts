@@ -1,4 +1,5 @@
 /** The commands for object files, in the table of {@link COMMANDS}. */
+import { C_OPTIONS } from "./c-options.ts";
 import { EVENTS, HELP, OUTPUT } from "./common-options.ts";
 import type { Command } from "./options.ts";
 
@@ -6,11 +7,11 @@ import type { Command } from "./options.ts";
 export const OBJECT_COMMANDS: readonly Command[] = [
   {
     name: "run",
-    summary: "load an object file, attach its programs and print what they say",
+    summary: "run a C source or object file: load, attach, and print what its programs say",
     usage: "[OPTIONS] FILE...",
     description:
-      "Loads everything in an object file that clang made (prog.bpf.o) into the running kernel, attaches what SEC() says where, and\n" +
-      "prints bpf_printk() output and records of ring buffers and perf buffers as they come, until Ctrl-C; then the maps. Nothing\n" +
+      "Compiles a C source in libbpf's or BCC's dialect (no clang, no headers), or takes an object file (prog.bpf.o), loads all of it\n" +
+      "into the running kernel, attaches what SEC() or names (kprobe__f, TRACEPOINT_PROBE) say where, and prints bpf_printk() output and records of ring buffers and perf buffers as they come, until Ctrl-C; then the maps. Nothing\n" +
       "stays attached. Several files are linked to one object. What records are tells the type of the map's values, or the C lines\n" +
       "that write them with the object's debug information (clang -g), or --event.\n" +
       "Programs that this kernel does not take are left out, and so is the second of two for one place (fentry/f and kprobe/f).",
@@ -56,6 +57,7 @@ export const OBJECT_COMMANDS: readonly Command[] = [
         help: "attach probes of user space and perf events to this process only",
       },
       { long: "json", help: "a JSON object a line" },
+      { long: "no-warnings", help: "no warnings about C sources" },
       { long: "no-maps", help: "do not print the maps at the end" },
       {
         long: "pin",
@@ -71,13 +73,15 @@ export const OBJECT_COMMANDS: readonly Command[] = [
         help: "a kernel configuration that goes before the kernel's own",
       },
       OUTPUT,
+      ...C_OPTIONS,
       { long: "quiet", short: "q", help: "only what programs say" },
       { long: "verbose", short: "v", help: "say what is loaded, with the verifier's statistics" },
       HELP,
     ],
     operands: "file",
     examples: [
-      ["skep run opensnoop.bpf.o", "everything that is in the object"],
+      ["skep run hello.c", "a C source, compiled as it runs"],
+      ["skep run opensnoop.bpf.o", "everything that is in an object file"],
       ["skep run runqslower.bpf.o --set min_us=1000 --duration 10", "with a global variable set, for ten seconds"],
       ["skep run filter.bpf.o --attach drop_icmp=eth0", "an XDP program on a device"],
       ["skep run execsnoop.bpf.o --json | jq .data.comm", "events for other programs"],
@@ -86,10 +90,10 @@ export const OBJECT_COMMANDS: readonly Command[] = [
   },
   {
     name: "disasm",
-    summary: "show the instructions of an object file with the C lines between them",
+    summary: "show the instructions of an object file or C source with the C lines between them",
     usage: "[OPTIONS] FILE...",
     description:
-      "Shows the programs of an object file as instructions, with their C lines, and with the names of maps, variables, functions and\n" +
+      "Shows the programs of an object file or C source as instructions, with their C lines, and with the names of maps, variables, functions and\n" +
       "CO-RE relocations. Nothing is loaded.",
     options: [
       {
@@ -102,6 +106,7 @@ export const OBJECT_COMMANDS: readonly Command[] = [
       { long: "kernel", help: "in the kernel's text, as bpftool and verifier logs have it (default)" },
       { long: "llvm", help: "in llvm-objdump's text" },
       { long: "json", help: "as JSON" },
+      ...C_OPTIONS,
       HELP,
     ],
     operands: "file",
@@ -126,13 +131,14 @@ export const OBJECT_COMMANDS: readonly Command[] = [
         summary: "TypeScript types of an object's programs, maps, globals and events",
         usage: "[OPTIONS] FILE",
         description:
-          "Writes a TypeScript module with types for the programs, maps, global variables and event structs of an object file, and an\n" +
+          "Writes a TypeScript module with types for the programs, maps, global variables and event structs of an object file or C source, and an\n" +
           "open() function that has them. A name that ends in .d.ts gets types only.",
         options: [
           OUTPUT,
           { long: "embed", help: "put the object file into the module" },
           { long: "declarations", help: "types only, as for a .d.ts file" },
           EVENTS,
+          ...C_OPTIONS,
           HELP,
         ],
         operands: "file",

@@ -1,4 +1,5 @@
 /** The command line in one table: the argument parser, `--help` and shell completion all read it. */
+import { C_OPTIONS } from "./c-options.ts";
 import { HELP, OUTPUT } from "./common-options.ts";
 import { FEATURES_COMMAND } from "./feature-options.ts";
 import { OBJECT_COMMANDS } from "./object-options.ts";
@@ -173,29 +174,45 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: "build",
-    summary: "compile a script and show or save what comes out",
-    usage: "[OPTIONS] FILE  |  [OPTIONS] -e SCRIPT",
+    summary: "compile a C source or a script, and show or save what comes out",
+    usage: "[OPTIONS] FILE...  |  [OPTIONS] -e SCRIPT",
     description:
-      "Compiles a script for the running kernel without loading it, and shows its intermediate representation, or its\n" +
-      "instructions with the script's lines between them, or writes them as an object file.",
+      "Compiles C sources (FILE.c, in libbpf's or BCC's dialect; several are linked) to an object file that libbpf loads, with no clang\n" +
+      "and no headers; or a bpftrace script for the running kernel. Without -o it shows the instructions with the source's lines between\n" +
+      "them. Types of the kernel (vmlinux.h) are the running one's, or those of --btf.",
     options: [
       SCRIPT,
       {
         long: "emit",
         value: "STAGE",
-        choices: ["ir", "asm", "object"],
-        help: "ir, asm (default), or object: an ELF file that libbpf loads",
+        choices: ["preprocessed", "ir", "asm", "object"],
+        help: "preprocessed (C only), ir, asm (default), or object: an ELF file that libbpf loads (C: default with -o)",
       },
       OUTPUT,
-      { long: "pid", short: "p", value: "PID", completes: "pid", help: "compile for tracing only this process" },
-      { long: "unsafe", help: "allow system(), signal() and other calls that change the system" },
-      { long: "no-warnings", help: "no warnings about the script" },
+      ...C_OPTIONS,
+      {
+        long: "btf",
+        value: "FILE",
+        completes: "file",
+        help: "C: these types of a kernel instead of the running one's",
+      },
+      {
+        long: "kernel",
+        value: "VERSION",
+        help: "C: the oldest kernel that it is to run on, such as 5.15 (default 5.10)",
+      },
+      { long: "json", help: "C: errors and warnings as JSON, an object a line" },
+      { long: "pid", short: "p", value: "PID", completes: "pid", help: "scripts: trace only this process" },
+      { long: "unsafe", help: "scripts: allow system(), signal() and other calls that change the system" },
+      { long: "no-warnings", help: "no warnings" },
       HELP,
-      ...INCLUDES,
     ],
     operands: "file",
     examples: [
-      ["skep build -e 'tracepoint:raw_syscalls:sys_enter { @ = count(); }'", "the instructions"],
+      ["skep build prog.bpf.c -o prog.o", "an object file, as clang -target bpf -g -O2 -c makes it"],
+      ["skep build prog.bpf.c", "its instructions, with the C lines"],
+      ["skep build -D DEBUG -I include --emit preprocessed prog.bpf.c", "what the compiler sees"],
+      ["skep build -e 'tracepoint:raw_syscalls:sys_enter { @ = count(); }'", "the instructions of a script"],
       ["skep build opensnoop.bt --emit object -o opensnoop.o", "an object file that libbpf loads"],
     ],
   },

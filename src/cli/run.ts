@@ -9,6 +9,7 @@ import type { Link, LoadOptions } from "../kernel/index.ts";
 import { LinuxLink, LinuxMap } from "../kernel/linux/index.ts";
 import { type AttachedProgram, placeWanted } from "../runtime/attachment/index.ts";
 import { type Attachment, Collection } from "../runtime/collection/collection.ts";
+import { bccEvents } from "../runtime/c-source.ts";
 import { FdOutput } from "../runtime/output.ts";
 import { isAlive } from "../runtime/trace.ts";
 import { textOption } from "./arguments.ts";
@@ -24,7 +25,11 @@ import { writeError } from "./write.ts";
 
 /** Runs the command; resolves with the exit status. */
 export async function runCommand(args: Arguments): Promise<number> {
-  const object = readLinkedOperands(args, "run");
+  const { object, compilation } = readLinkedOperands(args, "run", {
+    forThisMachine: true,
+    json: args.options.has("json"),
+    warnings: !args.options.has("no-warnings"),
+  });
   const only = programNames(args, "only", object, "run");
   const seconds = secondsOption(args);
   const pid = pidOption(args);
@@ -34,7 +39,8 @@ export async function runCommand(args: Arguments): Promise<number> {
   };
   const load = loadOptions(args);
   const kernel = openLinuxKernel();
-  const collection = new Collection(object, { kernel, events: eventOptions(args, "run") });
+  const events = { ...(compilation === undefined ? {} : bccEvents(compilation)), ...eventOptions(args, "run") };
+  const collection = new Collection(object, { kernel, events });
   const file = textOption(args, "output");
   const output = file === undefined ? new FdOutput(1, "stdout") : FdOutput.file(file);
   try {

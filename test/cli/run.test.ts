@@ -171,7 +171,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "clang"], "skep run", () => {
     writeFileSync(file, Buffer.from(Buffer.from(whole).toString("latin1").replaceAll(".debug_", ".strip_"), "latin1"));
     const { stdout, stderr } = await during([file, ...mine], 2);
     expect(stderr).toMatch(
-      /^plain: records are shown as bytes: no struct has the 12 bytes written at perf\.bpf\.c:\d+, and debug information was stripped \(--event plain=/m,
+      /^plain: records are shown as bytes: no struct has the 12 bytes written at perf\.bpf\.c:\d+, and there is no debug information \(clang -g\), which has more \(--event plain=/m,
     );
     expect(stdout).toMatch(/^plain 12 bytes: 01 00 00 00 02 00 00 00 61 62 63 00 .*\|........abc.*\|$/m);
     expect(stdout.match(/^typed \{ \.a = 1, \.b = 2 \}$/gm)).toHaveLength(2);

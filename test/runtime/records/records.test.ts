@@ -39,7 +39,7 @@ describeWith(["clang"], "types of records", () => {
     expect(types).toContainEqual([
       "perf",
       0,
-      "no struct has the 12 bytes written at records.bpf.c:73, and debug information was stripped",
+      "no struct has the 12 bytes written at records.bpf.c:73, and there is no debug information (clang -g), which has more",
     ]);
   });
 

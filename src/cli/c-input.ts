@@ -1,0 +1,81 @@
+/** C sources that commands are given. */
+import { CompileError } from "../lang/c/index.ts";
+import type { CCompilation } from "../lang/c/index.ts";
+import { compileSource, type CSourceOptions, lackOfTypes } from "../runtime/c-source.ts";
+import { UsageError } from "../base/index.ts";
+import { colourC, compileErrorText, diagnosticLines } from "./c-diagnostics.ts";
+import { writeError } from "./write.ts";
+
+/** How what the compiler says is shown. */
+export interface SayOptions {
+  /** An object a line. */
+  readonly json?: boolean;
+  readonly warnings?: boolean;
+}
+
+/** Whether a file is called as C sources are. */
+export function isCName(path: string): boolean {
+  return /\.[ch]$/i.test(path);
+}
+
+/** What only C has, for sources that come without a name. */
+const C_TEXT =
+  /^\s*#\s*(?:include|define|pragma|if)|\bSEC\s*\(|\bBPF_(?:HASH|ARRAY|TABLE|PERF_OUTPUT|RINGBUF_OUTPUT)\s*\(|\bstruct pt_regs\b/m;
+
+/** Whether text is C and no script. */
+export function looksLikeC(text: string): boolean {
+  return C_TEXT.test(text);
+}
+
+/** The text of a source. Throws UsageError for bytes that are no text. */
+export function sourceText(path: string, bytes: Uint8Array, command: string): string {
+  const zero = bytes.indexOf(0);
+  if (zero !== -1) throw new UsageError(`skep ${command}: ${path}: is no C source: it has a NUL at offset ${zero}`);
+  return new TextDecoder().decode(bytes);
+}
+
+/** Whether standard error takes colours. */
+export function hasColour(): boolean {
+  return process.stderr.isTTY && !process.env.NO_COLOR;
+}
+
+/** Compiles a source, and says what the compiler warns of. Throws CompileError, which {@link sayCompileError} shows. */
+export function compileInput(path: string, text: string, options: CSourceOptions, say: SayOptions = {}): CCompilation {
+  try {
+    const compilation = compileSource({ name: path === "-" ? "<stdin>" : path, text }, options);
+    if (say.warnings !== false) sayDiagnostics(compilation, say.json === true);
+    return compilation;
+  } catch (error) {
+    const lack = error instanceof CompileError ? lackOfTypes(error, options) : undefined;
+    if (lack !== undefined && error instanceof CompileError) {
+      error.message += `\n${path}: note: ${lack}: give --btf FILE, the types of the kernel that it is for`;
+    }
+    throw error;
+  }
+}
+
+function sayDiagnostics({ diagnostics }: CCompilation, json: boolean): void {
+  if (diagnostics.messages.length === 0) return;
+  if (json)
+    writeError(
+      diagnosticLines(diagnostics)
+        .map((line) => `${line}\n`)
+        .join(""),
+    );
+  else {
+    const text = diagnostics.format();
+    writeError(`${hasColour() ? colourC(text) : text}\n`);
+  }
+}
+
+/** Shows the errors of a source on standard error; returns the exit status. */
+export function sayCompileError(error: CompileError, json: boolean): number {
+  if (json)
+    writeError(
+      diagnosticLines(error.diagnostics)
+        .map((line) => `${line}\n`)
+        .join(""),
+    );
+  else writeError(`${compileErrorText(error, hasColour())}\n`);
+  return error.exitStatus;
+}

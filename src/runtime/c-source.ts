@@ -1,0 +1,93 @@
+/** C sources compiled for a machine: for the kernel that this process runs on, or for one whose types and version are given. */
+import type { SourceText } from "../base/index.ts";
+import type { Btf } from "../btf/index.ts";
+import { kernelTarget } from "../compiler/index.ts";
+import { hasKernelBtf, kernelBtf, machine, tracepointFormat } from "../kernel/linux/index.ts";
+import {
+  type BccTracepointField,
+  type CCompilation,
+  type CCompileOptions,
+  compileC,
+  type CompileError,
+} from "../lang/c/index.ts";
+import { parseTracepointFormat } from "./environment.ts";
+import { HeaderFiles, type HeaderPlaces } from "./header-files.ts";
+
+/** What a C compiler's command line says. */
+export interface CSourceOptions extends HeaderPlaces {
+  /** `-D` and `-U`, in order. */
+  readonly macros?: CCompileOptions["macros"];
+  /** Read before the source. */
+  readonly include?: readonly string[];
+  /** By what the source uses when absent. */
+  readonly dialect?: CCompileOptions["dialect"];
+  /** Default 2. */
+  readonly optimize?: CCompileOptions["optimize"];
+  /** Types of the kernel. Default: the running one's, where it has any. */
+  readonly kernelTypes?: Btf;
+  /** The oldest kernel that it is to run on. Default: of programs for this machine the running one, of others 5.10. */
+  readonly kernelVersion?: readonly [major: number, minor: number];
+  /** It runs here and now: offsets in the kernel's types are final, and readers of records want types. */
+  readonly forThisMachine?: boolean;
+  /** As of the compiler; with `forThisMachine` always. */
+  readonly localTypes?: boolean;
+}
+
+function tracepointFields(category: string, event: string): readonly BccTracepointField[] | undefined {
+  try {
+    return parseTracepointFormat(tracepointFormat(category, event)).fields;
+  } catch {
+    // The compiler says that there is no such tracepoint, and where.
+    return undefined;
+  }
+}
+
+/** The types that a source is compiled against; undefined when it must declare all types itself. */
+function typesFor({ kernelTypes }: CSourceOptions): Btf | undefined {
+  return kernelTypes ?? (hasKernelBtf() ? kernelBtf() : undefined);
+}
+
+/** Options of the compiler. */
+export function cCompileOptions(options: CSourceOptions = {}): CCompileOptions {
+  const { macros = [], include = [], dialect, optimize, kernelVersion, forThisMachine = false } = options;
+  const [major, minor, patch] = machine.kernelVersion;
+  const kernelTypes = typesFor(options);
+  const version = kernelVersion ?? (forThisMachine ? ([major, minor] as const) : undefined);
+  return {
+    macros,
+    include,
+    headers: new HeaderFiles(options),
+    arch: process.arch === "arm64" ? "arm64" : "x86_64",
+    sameKernel: forThisMachine && options.kernelTypes === undefined,
+    localTypes: forThisMachine || options.localTypes === true,
+    ...(kernelTypes === undefined ? {} : { kernelTypes }),
+    ...(version === undefined ? {} : { target: kernelTarget([version[0], version[1]]) }),
+    ...(version === undefined ? {} : { kernelVersion: [...version, kernelVersion === undefined ? patch : 0] as const }),
+    ...(dialect === undefined ? {} : { dialect }),
+    ...(optimize === undefined ? {} : { optimize }),
+    bcc: { tracepointFields, onlineCpus: machine.onlineCpus.length },
+  };
+}
+
+/** Compiles a source. Throws CompileError with every message and its place. */
+export function compileSource(source: SourceText, options: CSourceOptions = {}): CCompilation {
+  return compileC(source, cCompileOptions(options));
+}
+
+/** What may be behind the errors of a source: this kernel does not tell its types, and none were given. Undefined when that is not it. */
+export function lackOfTypes(error: CompileError, options: CSourceOptions): string | undefined {
+  if (typesFor(options) !== undefined) return undefined;
+  const asksForTypes = /unknown type|incomplete type|undeclared|vmlinux\.h|forward declaration/.test(error.message);
+  return asksForTypes
+    ? "this kernel does not tell its types (/sys/kernel/btf/vmlinux), which vmlinux.h and the kernel's headers stand for"
+    : undefined;
+}
+
+/** Types of records that a program of BCC's dialect sends, by table: what {@link Collection} takes as `events`. */
+export function bccEvents({ bcc }: CCompilation): Record<string, string> {
+  const events: Record<string, string> = {};
+  for (const { name, event } of bcc?.tables ?? []) {
+    if (event !== undefined && /^(?:(?:struct|union) )?\w+$/.test(event.type)) events[name] = event.type;
+  }
+  return events;
+}
