@@ -476,6 +476,14 @@ class Folder {
     if (a.op === "trunc" || ((a.op === "zext" || a.op === "sext") && a.bits! >= bits && a.args[0]!.type !== "i1")) {
       return this.make("sext", inst.type, [a.args[0]!], { bits: bits as 8 | 16 | 32 });
     }
+    // One extension from the narrowest: the verifier loses the bounds between two.
+    if (a.op === "sext") return this.make("sext", inst.type, [a.args[0]!], { bits: a.bits as 8 | 16 | 32 });
+    if (a.op === "load" && a.signed && a.bits! < bits && inst.type === "i64" && this.usedOnce(a)) {
+      if (a.block !== this.block || a.volatile) return null;
+      (a as { type: IrType }).type = "i64";
+      this.changed = true;
+      return a;
+    }
     return null;
   }
 

@@ -169,6 +169,8 @@ export interface FunctionDecl {
   used: boolean;
   /** A BPF helper that is called by its name alone, without a declaration. */
   readonly helper?: string;
+  /** Of a copy for calls that hand over functions: what its parameters are. */
+  readonly bound?: ReadonlyMap<VariableDecl, FunctionDecl>;
 }
 
 /** A statement. */

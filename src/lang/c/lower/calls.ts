@@ -1,6 +1,6 @@
 /** Calls: of helpers by name or number, of the kernel's functions, of functions of the file. */
 import type { Func, IrType, Value } from "../../../compiler/index.ts";
-import type { Expr, FunctionDecl } from "../ast.ts";
+import type { Expr, FunctionDecl, VariableDecl } from "../ast.ts";
 import { constantInteger, constantValue } from "../constant.ts";
 import { isInteger } from "../types/compatible.ts";
 import { sizeOf } from "../types/layout.ts";
@@ -12,6 +12,7 @@ import { convert, wide, zeroOf } from "./convert.ts";
 import { copy, isSigned, placeAt } from "./place.ts";
 import { irTypeOf, isAggregate } from "./signature.ts";
 import { value } from "./values.ts";
+import { type Node, anyInside } from "./walk.ts";
 
 /** Registers that hold arguments. */
 const MOST_ARGUMENTS = 5;
@@ -21,13 +22,16 @@ type Call = Expr & { readonly kind: "call" };
 /** The value of a call; of one that gives nothing, something of no meaning. */
 export function call(body: Body, expr: Call): Value {
   const type = functionTypeOf(expr.callee.type);
-  const callee = calleeOf(body, expr);
+  const target = calledFunction(body, expr);
+  const decl = target === undefined ? undefined : specialised(body, target, expr);
+  const callee = decl === undefined ? helperOf(body, expr) : body.context.callee(decl, expr.location);
   if (callee === undefined || type === undefined) {
     // Reported; the arguments may have more to report.
     for (const arg of expr.args) value(body, arg);
     return isAggregate(expr.type) ? body.memory(expr.type, "result") : zeroOf(body, expr.type);
   }
-  const args = expr.args.map((arg) => argument(body, arg));
+  const isBound = (i: number): boolean => decl?.bound?.has(decl.params[i]!) === true;
+  const args = expr.args.map((arg, i) => (isBound(i) ? body.b.const(0, "ptr") : argument(body, arg)));
   body.at(expr.location);
   return callee.kind === "function"
     ? callFunction(body, callee.func, args, expr)
@@ -40,22 +44,26 @@ function functionTypeOf(type: CType): FunctionType | undefined {
   return shape.kind === "function" ? shape : undefined;
 }
 
-/** What is called. Reports what is not known before the program runs. */
-function calleeOf(body: Body, expr: Call): Callee | undefined {
-  let at = expr.callee;
+/** What is called, without conversions that do not change it. */
+function bareCallee(expr: Expr): Expr {
+  let at = expr;
   while (at.kind === "cast" && at.cast !== "load" && at.cast !== "integer-to-pointer") at = at.operand;
   if (at.kind === "dereference") at = at.operand;
   while (at.kind === "cast" && (at.cast === "pointer" || at.cast === "none" || at.cast === "decay")) at = at.operand;
-  if (at.kind === "function") return body.context.callee(at.func, expr.location);
-  if (at.kind === "conditional") {
-    const known = constantInteger(at.condition);
-    if (known !== undefined)
-      return calleeOf(body, { ...expr, callee: known === 0n ? at.else : (at.then ?? at.condition) });
-  }
-  const number = helperNumber(at);
+  if (at.kind !== "conditional") return at;
+  const known = constantInteger(at.condition);
+  return known === undefined ? at : bareCallee(known === 0n ? at.else : (at.then ?? at.condition));
+}
+
+/** The function that is called; undefined for helpers by number, and for what is not known. */
+function calledFunction(body: Body, expr: Call): FunctionDecl | undefined {
+  return functionBehind(body, bareCallee(expr.callee));
+}
+
+/** The helper that is called by its number. Reports what is not known before the program runs. */
+function helperOf(body: Body, expr: Call): Callee | undefined {
+  const number = helperNumber(bareCallee(expr.callee));
   if (number !== undefined && number > 0n && number < 1n << 31n) return { kind: "helper", id: Number(number) };
-  const target = functionBehind(at);
-  if (target !== undefined) return body.context.callee(target, expr.location);
   body.error(expr.location, "eBPF calls functions that are known when it is compiled; this pointer is not", {
     hint: "call the function by its name, or choose between several with if",
   });
@@ -77,12 +85,56 @@ function helperNumber(expr: Expr): bigint | undefined {
   return constant?.kind === "address" && constant.base === null ? constant.offset : undefined;
 }
 
-function functionBehind(expr: Expr): FunctionDecl | undefined {
-  const from = pointerInitializer(expr);
+/** The function whose address a pointer holds, as far as that is known. */
+function functionBehind(body: Body, expr: Expr): FunctionDecl | undefined {
+  let at = expr;
+  while (at.kind === "cast" && at.cast !== "load") at = at.operand;
+  if (at.kind === "function") return at.func;
+  const parameter = at.kind === "cast" && at.operand.kind === "variable" ? at.operand.variable : undefined;
+  const bound = parameter === undefined ? undefined : body.decl.bound?.get(parameter);
+  if (bound !== undefined) return bound;
+  const from = pointerInitializer(at);
   const constant = from === undefined ? undefined : constantValue(from);
   if (constant?.kind !== "address") return undefined;
   const { base } = constant;
   return base !== null && "kind" in base && base.kind === "function" ? base : undefined;
+}
+
+const copies = new WeakMap<FunctionDecl, Map<string, FunctionDecl>>();
+
+/**
+ * A function that calls what it gets by its parameters, for a call that hands known functions over: a copy of its own, whose body knows
+ * them. eBPF has no calls through pointers.
+ */
+function specialised(body: Body, func: FunctionDecl, expr: Call): FunctionDecl {
+  if (func.body === undefined || func.bound !== undefined) return func;
+  const bound = new Map<VariableDecl, FunctionDecl>();
+  func.params.forEach((param, i) => {
+    const given = expr.args[i];
+    const shape = shapeOf(param.type);
+    if (given === undefined || shape.kind !== "pointer" || shapeOf(shape.to).kind !== "function") return;
+    const target = functionBehind(body, given);
+    if (target !== undefined && callsThrough(func, param)) bound.set(param, target);
+  });
+  if (bound.size === 0) return func;
+  const name = [func.name, ...[...bound.values()].map((target) => target.name)].join("__");
+  let known = copies.get(func);
+  if (known === undefined) copies.set(func, (known = new Map()));
+  let made = known.get(name);
+  if (made === undefined) known.set(name, (made = { ...func, name, storage: "static", bound }));
+  return made;
+}
+
+/** True when a function's body calls its parameter, or hands it on. */
+function callsThrough(func: FunctionDecl, param: VariableDecl): boolean {
+  const isParam = (node: Node): boolean => node.kind === "variable" && node.variable === param;
+  return anyInside(
+    func.body!,
+    (node) =>
+      node.kind === "call" &&
+      (anyInside(node.callee, isParam) ||
+        node.args.some((arg) => functionTypeOf(arg.type) !== undefined && anyInside(arg, isParam))),
+  );
 }
 
 /** An argument: a scalar, or the address of a copy of an aggregate. */
