@@ -11,6 +11,16 @@ import type { CType, EnumType, Field, FunctionType, RecordType } from "../types/
  */
 type Reach = "whole" | "member" | "behind";
 
+/** Names as the kernel takes them; those of C may have other letters. */
+function nameOf(text: string | undefined): string {
+  return text === undefined || text === "" ? "" : btfIdentifier(text);
+}
+
+/** Sizes and counts are numbers of 32 bits; of larger types there are no objects. */
+function limited(number: number): number {
+  return Math.min(number, 0xffff_ffff);
+}
+
 /** Writes types to a builder. */
 export class BtfTypes {
   readonly builder: BtfBuilder;
@@ -68,7 +78,8 @@ export class BtfTypes {
     for (let record = this.waiting.pop(); record !== undefined; record = this.waiting.pop()) {
       const { size, fields } = record.contents!;
       // Members may need further records, and these are put behind.
-      this.builder.defineStruct(this.records.get(record)!, size, this.members(fields));
+      const members = this.members(fields);
+      this.builder.defineStruct(this.records.get(record)!, limited(size), fitting(size, members));
     }
   }
 
@@ -86,9 +97,9 @@ export class BtfTypes {
       case "pointer":
         return builder.pointer(this.convert(type.to, reach === "whole" ? "whole" : "behind"));
       case "array":
-        return builder.array(this.convert(type.of, reach), type.count ?? 0);
+        return builder.array(this.convert(type.of, reach), limited(type.count ?? 0));
       case "typedef":
-        return builder.typedef(type.name, this.convert(type.to, reach));
+        return builder.typedef(btfIdentifier(type.name), this.convert(type.to, reach));
       case "tagged":
         return builder.typeTag(type.tag, this.convert(type.of, reach));
       case "qualified": {
@@ -122,10 +133,12 @@ export class BtfTypes {
   private record(type: RecordType, reach: Reach): number {
     if (type.tag === undefined) {
       const { fields, size } = type.contents ?? { fields: [], size: 0 };
-      return this.remembered(type, "whole", () => this.builder[type.keyword]("", size, this.members(fields)));
+      return this.remembered(type, "whole", () =>
+        this.builder[type.keyword]("", limited(size), fitting(size, this.members(fields))),
+      );
     }
     let id = this.records.get(type);
-    if (id === undefined) this.records.set(type, (id = this.builder.declareStruct(type.tag, type.union)));
+    if (id === undefined) this.records.set(type, (id = this.builder.declareStruct(btfIdentifier(type.tag), type.union)));
     if (reach !== "behind" && !this.wanted.has(type) && type.contents !== undefined) {
       this.wanted.add(type);
       this.waiting.push(type);
@@ -134,8 +147,8 @@ export class BtfTypes {
   }
 
   private members(fields: readonly Field[]): BtfMemberSpec[] {
-    return fields.map(({ name = "", type, bitOffset, bitWidth }) => ({
-      name,
+    return fields.map(({ name, type, bitOffset, bitWidth }) => ({
+      name: nameOf(name),
       typeId: this.convert(type, "member"),
       bitOffset,
       ...(bitWidth === undefined ? {} : { bitfieldSize: bitWidth }),
@@ -143,14 +156,14 @@ export class BtfTypes {
   }
 
   private enumeration({ tag = "", contents }: EnumType): number {
-    if (contents === undefined) return this.builder.enum(tag, 4, false, []);
+    if (contents === undefined) return this.builder.enum(nameOf(tag), 4, false, []);
     const { bits, signed } = contents.underlying;
     const width = bits === 64 ? 64 : 32;
     const values = contents.constants.map(({ name, value }) => ({
-      name,
+      name: btfIdentifier(name),
       value: signed ? BigInt.asIntN(width, value) : BigInt.asUintN(width, value),
     }));
-    return this.builder.enum(tag, bits / 8, signed, values);
+    return this.builder.enum(nameOf(tag), bits / 8, signed, values);
   }
 
   private prototype(type: FunctionType, reach: Reach, names: readonly string[] | undefined): number {
@@ -160,4 +173,11 @@ export class BtfTypes {
     }));
     return this.builder.funcProto(this.convert(type.result, reach), params, type.variadic);
   }
+}
+
+/** Places of members as BTF can hold them: of bitfields and their neighbours 24 bits, else 32. */
+function fitting(size: number, members: readonly BtfMemberSpec[]): readonly BtfMemberSpec[] {
+  const most = members.some(({ bitfieldSize = 0 }) => bitfieldSize > 0) ? 0xff_ffff : 0xffff_ffff;
+  if (size * 8 <= most) return members;
+  return members.filter(({ bitOffset }) => bitOffset <= most);
 }

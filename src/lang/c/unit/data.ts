@@ -1,5 +1,5 @@
 /** Sections of data: where global and static variables and literals are, and the maps that hold them. */
-import { BtfVarLinkage } from "../../../btf/index.ts";
+import { BtfVarLinkage, btfIdentifier } from "../../../btf/index.ts";
 import type { BtfBuilder } from "../../../btf/index.ts";
 import { MapFlags, MapType } from "../../../isa/index.ts";
 import { dataMapName } from "../../../object/index.ts";
@@ -149,7 +149,7 @@ export class DataSections {
 
   /** Static variables of functions are called after them; of two with one name the second gets a number, as with clang. */
   private uniqueName({ name, within }: VariableDecl): string {
-    const base = within === undefined ? name : `${within}.${name}`;
+    const base = btfIdentifier(within === undefined ? name : `${within}.${name}`);
     let unique = base;
     for (let n = 1; this.names.has(unique); n++) unique = `${base}.${n}`;
     this.names.add(unique);

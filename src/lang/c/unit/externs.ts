@@ -1,5 +1,5 @@
 /** What a file leaves to the kernel: options of its configuration, its variables and its functions. */
-import { BtfFuncLinkage } from "../../../btf/index.ts";
+import { BtfFuncLinkage, btfIdentifier } from "../../../btf/index.ts";
 import type { BtfSectionEntry } from "../../../btf/index.ts";
 import type { FunctionBuilder, Inst, Value } from "../../../compiler/index.ts";
 import { MapFlags, MapType } from "../../../isa/index.ts";
@@ -87,7 +87,7 @@ export class Externs {
     for (const spec of specs) {
       if (spec.kind !== "kconfig") continue;
       places.set(spec.name, spec.offset);
-      const typeId = this.types.builder.variable(spec.name, spec.typeId);
+      const typeId = this.types.builder.variable(btfIdentifier(spec.name), spec.typeId);
       entries.push({ typeId, offset: spec.offset, size: spec.size });
     }
     for (const { inst, name } of this.references) inst.offset = places.get(name)!;
