@@ -110,7 +110,7 @@ function factsOfVm() {
     const script = [
       "mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null",
       "mkdir -p /tmp/facts && cd /tmp/facts && cp /sys/kernel/btf/vmlinux btf && cp /proc/kallsyms kallsyms && uname -r > release",
-      "mkdir events && cd /sys/kernel/tracing/events && for f in */*/format; do mkdir -p /tmp/facts/events/${f%/format} && cat $f > /tmp/facts/events/$f; done",
+      "mkdir events && cd /sys/kernel/tracing/events && cp --parents */*/format /tmp/facts/events",
       "tar -C /tmp/facts -cz . | base64 -w 0",
     ].join("\n");
     spawnSync("tar", ["-C", made, "-xz"], { input: Buffer.from(inVm(script, 300), "base64") });
@@ -199,6 +199,7 @@ async function compiler(facts) {
       { name: `${tool}.c`, text: unit.text },
       {
         kernelTypes,
+        dialect: "bcc",
         macros,
         target,
         sameKernel: true,

@@ -174,8 +174,8 @@ export function statement(expr: Expr): Stmt {
 }
 
 /** Statements in braces. */
-export function block(statements: readonly Stmt[], location: number): CompoundStmt {
-  return { kind: "compound", statements, location, end: location };
+export function block(body: readonly Stmt[], location: number): CompoundStmt {
+  return { kind: "compound", statements: body, location, end: location };
 }
 
 /** `if`. */

@@ -44,6 +44,10 @@ export class BccDeclarations implements OuterDeclarations {
     return this.kernel.enumeration(tag);
   }
 
+  nearest(name: string): readonly string[] {
+    return this.kernel.nearest(name);
+  }
+
   macro(name: string): string | undefined {
     return this.kernel.macro?.(name);
   }
@@ -52,8 +56,12 @@ export class BccDeclarations implements OuterDeclarations {
     this.kernel.recordAccesses?.();
   }
 
-  nearest(name: string): readonly string[] {
-    return this.kernel.nearest(name);
+  whyNoRecord(tag: string): string | undefined {
+    if (!tag.startsWith(TRACEPOINT_PREFIX)) return this.kernel.whyNoRecord?.(tag);
+    const [first] = partings(tag);
+    return first === undefined
+      ? "tracepoints have a category and a name"
+      : `there is no tracepoint ${first[0]}:${first[1]} here, or its format is not known`;
   }
 
   /** The record of a tracepoint by its format, or else by the struct that the kernel's types have for its class. */

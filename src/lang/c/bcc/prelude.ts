@@ -129,9 +129,8 @@ const tables = [
     '(_name, _key, _size) BPF_TABLE("histogram", _key, u64, _name, _size)',
   ]),
   "struct bpf_stacktrace { u64 ip[BPF_MAX_STACK_DEPTH]; };",
-  "struct bpf_stacktrace_buildid { struct bpf_stack_build_id trace[BPF_MAX_STACK_DEPTH]; };",
   '#define BPF_STACK_TRACE(_name, _size) BPF_TABLE("stacktrace", int, struct bpf_stacktrace, _name, _size)',
-  '#define BPF_STACK_TRACE_BUILDID(_name, _size) BPF_F_TABLE("stacktrace", int, struct bpf_stacktrace_buildid, _name, _size, BPF_F_STACK_BUILD_ID)',
+  '#define BPF_STACK_TRACE_BUILDID(_name, _size) struct _name##_trace_t { struct bpf_stack_build_id trace[BPF_MAX_STACK_DEPTH]; }; \\\n  BPF_F_TABLE("stacktrace", int, struct _name##_trace_t, _name, _size, BPF_F_STACK_BUILD_ID)',
   '#define BPF_PERF_OUTPUT(_name) BPF_TABLE("perf_output", int, u32, _name, 0)',
   '#define BPF_RINGBUF_OUTPUT(_name, _pages) BPF_TABLE("ringbuf", int, u32, _name, (_pages) * 4096)',
   '#define BPF_PERF_ARRAY(_name, _size) BPF_TABLE("perf_array", int, u32, _name, _size)',
@@ -287,8 +286,8 @@ const dialectFunctions = [
   ["int", "incr_cksum_l3", "void *off, u64 before, u64 after"],
   ["int", "incr_cksum_l4", "void *off, u64 before, u64 after, u64 flags"],
   ["int", "bpf_num_cpus", "void"],
-  ["int", "bpf_usdt_readarg", "int argc, struct pt_regs *ctx, void *arg"],
-  ["int", "bpf_usdt_readarg_p", "int argc, struct pt_regs *ctx, void *buf, u64 len"],
+  ["int", "bpf_usdt_readarg", "int argc, void *ctx, void *arg"],
+  ["int", "bpf_usdt_readarg_p", "int argc, void *ctx, void *buf, u64 len"],
 ] as const;
 
 const functions = `

@@ -229,7 +229,7 @@ export class Provenances {
   private ofCall(expr: Expr & { kind: "call" }): Provenance | undefined {
     const table = tableOf(expr);
     if (table !== undefined) {
-      const inside = /^lookup/.test(table.method) ? this.held.get(table.variable) : undefined;
+      const inside = table.method.startsWith("lookup") ? this.held.get(table.variable) : undefined;
       return inside === undefined ? undefined : { level: inside.level + 1, space: inside.space };
     }
     const func = callOf(expr);
@@ -259,14 +259,18 @@ export class Provenances {
   }
 
   private effects(expr: Expr): void {
-    if (expr.kind === "assign" && expr.operator === undefined) this.store(expr.target, this.of(expr.value));
-    else if (expr.kind === "compound") this.initialize(expr.variable, expr.variable.initializer);
+    if (expr.kind === "assign" && expr.operator === undefined) {
+      this.store(expr.target, this.of(expr.value));
+      this.copied(expr.value);
+    } else if (expr.kind === "compound") this.initialize(expr.variable, expr.variable.initializer);
     else if (expr.kind === "call") this.call(expr);
   }
 
   private initialize(variable: VariableDecl, initializer: Initializer | undefined): void {
-    if (initializer?.kind === "value") this.hold(variable, this.of(initializer.value));
-    else if (initializer?.kind === "aggregate") {
+    if (initializer?.kind === "value") {
+      this.hold(variable, this.of(initializer.value));
+      this.copied(initializer.value);
+    } else if (initializer?.kind === "aggregate") {
       for (const { bitOffset, value } of initializer.values) {
         const provenance = this.of(value);
         if (provenance === undefined) continue;
@@ -274,6 +278,22 @@ export class Provenances {
         const field = shape.kind === "record" ? fieldAt(shape, bitOffset) : undefined;
         this.hold(field ?? variable, provenance);
       }
+    }
+  }
+
+  /** A record that is read whole brings the pointers of its members along. */
+  private copied(value: Expr): void {
+    const space = value.kind === "cast" && value.cast === "load" ? this.foreign(value.operand) : undefined;
+    if (space !== undefined) this.holdMembers(value.type, { level: 0, space: fromSpace(space) });
+  }
+
+  /** Pointers in records of the program's own; those of the kernel's records are foreign wherever they are. */
+  private holdMembers(type: CType, provenance: Provenance): void {
+    const shape = shapeOf(type);
+    if (shape.kind !== "record" || shape.kernelTypeId !== 0) return;
+    for (const field of shape.contents?.fields ?? []) {
+      if (shapeOf(field.type).kind === "pointer") this.hold(field, provenance);
+      else this.holdMembers(field.type, provenance);
     }
   }
 
@@ -334,12 +354,8 @@ export class Provenances {
     while (at.kind === "cast" && at.cast !== "load" && at.cast !== "decay") at = at.operand;
     if (at.kind !== "address") return;
     const provenance: Provenance = { level: 0, space: fromSpace(space) };
-    const shape = shapeOf(at.operand.type);
     if (mayPoint(at.operand.type)) this.store(at.operand, provenance);
-    else if (shape.kind === "record" && shape.kernelTypeId === 0) {
-      for (const field of shape.contents?.fields ?? [])
-        if (shapeOf(field.type).kind === "pointer") this.hold(field, provenance);
-    }
+    else this.holdMembers(at.operand.type, provenance);
   }
 }
 

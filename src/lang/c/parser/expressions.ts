@@ -321,7 +321,8 @@ export class ExpressionParser {
     }
     const body = type.contents;
     if (body === undefined) {
-      errorAt(context, name, `${typeText(type)} is declared, but not defined`);
+      const hint = context.scopes.whyNoRecord(type.tag);
+      errorAt(context, name, `${typeText(type)} is declared, but not defined`, hint === undefined ? {} : { hint });
       return integerOf(0n, INT, name.location);
     }
     const found = findField(body, name.text);

@@ -21,6 +21,8 @@ export interface OuterDeclarations {
   macro?(name: string): string | undefined;
   /** Accesses to the kernel's records are recorded for CO-RE from now on, as the records of `vmlinux.h` ask for. */
   recordAccesses?(): void;
+  /** Why there is no record of a tag, when its name says what it would be. */
+  whyNoRecord?(tag: string): string | undefined;
 }
 
 /** What the scope of a file declares. */
@@ -164,6 +166,11 @@ export class Scopes {
   /** The definition of a macro that is there without being written. */
   outerMacro(name: string): string | undefined {
     return this.outer?.macro?.(name);
+  }
+
+  /** Why there is no record of a tag, when that is known. */
+  whyNoRecord(tag: string | undefined): string | undefined {
+    return tag === undefined ? undefined : this.outer?.whyNoRecord?.(tag);
   }
 
   nearestOutside(name: string): readonly string[] {
