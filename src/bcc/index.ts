@@ -12,7 +12,9 @@ export type {
   KprobeOptions,
   KprobePlace,
   KretprobeOptions,
+  PerfEventAttr,
   PerfEventOptions,
+  PerfEventRawOptions,
   UprobeOptions,
   UprobePlace,
 } from "./probes.ts";
@@ -33,5 +35,6 @@ export { StorageTable } from "./tables/storage.ts";
 export { Table } from "./tables/table.ts";
 export type { TraceFields } from "./trace-pipe.ts";
 export { UsdtProbeArgument, UsdtProbeInfo, UsdtProbeLocation } from "./usdt/probe.ts";
+export { getOnlineCpus, getPossibleCpus, syscallName, tcpFlagsText, tcpStateName } from "./utils.ts";
 export { USDT } from "./usdt/usdt.ts";
 export type { EnabledProbe, UsdtOptions } from "./usdt/usdt.ts";

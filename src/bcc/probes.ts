@@ -85,6 +85,33 @@ export interface PerfEventOptions {
   readonly groupFd?: number;
 }
 
+/** An event as `struct perf_event_attr` describes it, as far as programs can be attached to it. */
+export interface PerfEventAttr {
+  /** `PerfType.*`, or that of another event source. */
+  readonly type: number;
+  readonly config: number | bigint;
+  readonly samplePeriod?: number;
+  readonly sampleFreq?: number;
+  /** Breakpoints (`PerfType.BREAKPOINT`): 1 read, 2 write, 4 execute; their address and length. */
+  readonly bpType?: number;
+  readonly bpAddr?: number;
+  readonly bpLen?: number;
+  /** Of event sources that take more. */
+  readonly config1?: number;
+  readonly config2?: number;
+  readonly excludeUser?: boolean;
+  readonly excludeKernel?: boolean;
+}
+
+/** What {@link Probes.attachPerfEventRaw} attaches, and to which events. */
+export interface PerfEventRawOptions {
+  readonly attr: PerfEventAttr;
+  readonly fnName: string;
+  readonly pid?: number;
+  readonly cpu?: number;
+  readonly groupFd?: number;
+}
+
 /** What runs where: the part of a program that attaches. */
 export abstract class Probes extends MachineFacts {
   protected readonly loader: Loader;
@@ -283,17 +310,34 @@ export abstract class Probes extends MachineFacts {
 
   /** Runs a function at samples: of clocks and counters, on each CPU. Throws UnsupportedError for counters that the machine has not. */
   attachPerfEvent(options: PerfEventOptions): this {
-    const { evType, evConfig, fnName, samplePeriod = 0, sampleFreq = 0, pid = -1, cpu = -1, groupFd = -1 } = options;
-    if (samplePeriod > 0 === sampleFreq > 0) throw usage("perf event: either samplePeriod or sampleFreq must be given");
-    const fn = this.loadFunc(fnName, ProgType.PERF_EVENT);
-    this.attach("perf event", `${evType}:${evConfig}`, fn, {
-      kind: "perf-event",
+    const { evType, evConfig, samplePeriod, sampleFreq, ...rest } = options;
+    const attr = {
       type: evType,
       config: evConfig,
+      ...(samplePeriod === undefined ? {} : { samplePeriod }),
+      ...(sampleFreq === undefined ? {} : { sampleFreq }),
+    };
+    return this.attachPerfEventRaw({ attr, ...rest });
+  }
+
+  /** As {@link attachPerfEvent}, with all that an event may be: breakpoints, sources with more configuration, one side only. */
+  attachPerfEventRaw({ attr, fnName, pid = -1, cpu = -1, groupFd = -1 }: PerfEventRawOptions): this {
+    const { type, config, samplePeriod = 0, sampleFreq = 0, bpType, excludeUser, excludeKernel } = attr;
+    if (samplePeriod > 0 === sampleFreq > 0) throw usage("perf event: either samplePeriod or sampleFreq must be given");
+    const [config1, config2] = [attr.bpAddr ?? attr.config1, attr.bpLen ?? attr.config2];
+    const fn = this.loadFunc(fnName, ProgType.PERF_EVENT);
+    this.attach("perf event", `${type}:${config}`, fn, {
+      kind: "perf-event",
+      type,
+      config,
       ...(samplePeriod > 0 ? { period: samplePeriod } : { frequencyHz: sampleFreq }),
       ...(pid < 0 ? {} : { pid }),
       ...(cpu < 0 ? {} : { cpus: [cpu] }),
       ...(groupFd < 0 ? {} : { groupFd }),
+      ...(config1 === undefined ? {} : { config1 }),
+      ...(config2 === undefined ? {} : { config2 }),
+      ...(bpType === undefined ? {} : { breakpointType: bpType }),
+      ...(excludeUser === true ? { only: "kernel" } : excludeKernel === true ? { only: "user" } : {}),
     });
     return this;
   }

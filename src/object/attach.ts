@@ -67,6 +67,13 @@ export type AttachSpec =
       readonly cookie?: number;
       /** Descriptor of the event that leads the group; on one CPU, since groups are. */
       readonly groupFd?: number;
+      /** Of event sources that take more, or a breakpoint's address and length. */
+      readonly config1?: number;
+      readonly config2?: number;
+      /** `HW_BREAKPOINT_*`: 1 read, 2 write, 4 execute. */
+      readonly breakpointType?: number;
+      /** Only what happens there is counted. */
+      readonly only?: "user" | "kernel";
     }
   /** An iterator with what it walks: elements of a map (its id), or tasks, or cgroups below `cgroup` in an order. */
   | {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { getPriority } from "node:os";
-import { BPF } from "skep/bcc";
+import { BPF } from "../../src/bcc/index.ts";
 
 const own = [`-DOWN_PID=${process.pid}`];
 const COUNT = `

@@ -37,6 +37,7 @@ const PerfAttr = {
   /** Bit field. */
   FLAGS: 40,
   WAKEUP_EVENTS: 48,
+  BP_TYPE: 52,
   /** Or address of the function's name, of the binary's path, or of a breakpoint. */
   CONFIG1: 56,
   /** Or offset in the function or binary, or length of a breakpoint. */
@@ -48,7 +49,13 @@ const PerfAttr = {
 } as const;
 
 /** Bits of `FLAGS`. */
-const PerfFlag = { DISABLED: 1 << 0, FREQ: 1 << 10, USE_CLOCKID: 1 << 25 } as const;
+const PerfFlag = {
+  DISABLED: 1 << 0,
+  EXCLUDE_USER: 1 << 4,
+  EXCLUDE_KERNEL: 1 << 5,
+  FREQ: 1 << 10,
+  USE_CLOCKID: 1 << 25,
+} as const;
 
 const CLOCK_MONOTONIC = 1;
 
@@ -79,6 +86,9 @@ export interface PerfEventRequest {
   readonly cpu: number;
   /** Descriptor of the event that leads the group. */
   readonly groupFd?: number;
+  readonly breakpointType?: number;
+  /** Only what happens there is counted. */
+  readonly only?: "user" | "kernel";
   /** Shown in errors. */
   readonly what: string;
 }
@@ -95,10 +105,13 @@ function attributesOf(request: PerfEventRequest): Attributes {
       PerfAttr.FLAGS,
       PerfFlag.DISABLED |
         (request.frequencyHz === undefined ? 0 : PerfFlag.FREQ) |
+        (request.only === "kernel" ? PerfFlag.EXCLUDE_USER : 0) |
+        (request.only === "user" ? PerfFlag.EXCLUDE_KERNEL : 0) |
         (isMonotonic ? PerfFlag.USE_CLOCKID : 0),
     )
     .u32(PerfAttr.CLOCKID, isMonotonic ? CLOCK_MONOTONIC : 0)
     .u32(PerfAttr.WAKEUP_EVENTS, request.wakeupEvents ?? 0)
+    .u32(PerfAttr.BP_TYPE, request.breakpointType ?? 0)
     .u64(PerfAttr.CONFIG2, request.config2 ?? 0);
   if (typeof request.config1 === "string") attributes.string(PerfAttr.CONFIG1, request.config1);
   else attributes.u64(PerfAttr.CONFIG1, request.config1 ?? 0);
