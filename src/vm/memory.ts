@@ -36,10 +36,10 @@ export class VmMemory {
   /** Bytes that all objects and notes may take. */
   readonly limit: number;
   readonly memory: WasmMemory;
-  /** Views of the whole memory; new ones after it has grown. */
-  bytes!: Uint8Array;
-  view!: DataView;
-  words!: Int32Array;
+  /** Views of the whole memory. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly words: Int32Array;
   /** First byte that was never given out. */
   private top: number;
   /** Given back, by size. */
@@ -51,11 +51,8 @@ export class VmMemory {
     if (this.limit % PAGE !== 0 || this.limit < 4 * PAGE || this.limit > 2 ** 31)
       throw new RangeError(`memory of ${this.limit} bytes: must be a multiple of ${PAGE}, from ${4 * PAGE} to 2 GiB`);
     this.top = SHADOW_OFFSET + Math.ceil(this.limit / 8 / PAGE) * PAGE;
-    this.memory = new webAssembly.Memory({ initial: this.top / PAGE + 1, maximum: this.limit / PAGE });
-    this.refresh();
-  }
-
-  private refresh(): void {
+    // All at once: what grows gets a new buffer, under the feet of whoever holds a view. Pages that nobody has touched cost nothing.
+    this.memory = new webAssembly.Memory({ initial: this.limit / PAGE, maximum: this.limit / PAGE });
     const { buffer } = this.memory;
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
@@ -79,13 +76,6 @@ export class VmMemory {
         throw new SkepError("memory", `${size} bytes of memory: the virtual machine has ${this.limit} bytes in all`);
       }
       this.top = at + length - 8;
-      const missing = at + length - this.bytes.length;
-      if (missing > 0) {
-        // In steps, since every growth costs new views.
-        const pages = Math.max(Math.ceil(missing / PAGE), 64);
-        this.memory.grow(Math.min(pages, this.limit / PAGE - this.bytes.length / PAGE));
-        this.refresh();
-      }
     }
     this.permit(at, size, access);
     return at;

@@ -199,7 +199,7 @@ export class Interpreter implements Machine {
     const { registers: r, memory, breakpoints } = this;
     const { op: ops, dst, src, extra } = this.code;
     const stops = breakpoints.size > 0;
-    let { view, bytes } = memory;
+    const { view, bytes } = memory;
     let pc = this.pc;
     let left = this.left;
     // Instructions run by callbacks are counted by the loop that ran them.
@@ -644,8 +644,6 @@ export class Interpreter implements Machine {
             }
             begin -= left - this.left;
             left = this.left;
-            // Helpers may have made the memory grow.
-            ({ view, bytes } = memory);
             break;
           case Op.EXIT:
             if (this.frames.length === 0) return "exit";

@@ -3,8 +3,6 @@
 /** A linear memory. */
 export interface WasmMemory {
   readonly buffer: ArrayBuffer;
-  /** By pages of 64 KiB; returns the pages before. */
-  grow(pages: number): number;
 }
 
 /** A variable that several modules share. */
