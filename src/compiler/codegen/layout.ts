@@ -37,7 +37,10 @@ export function layOut(func: MFunc): void {
   mergeEqualEnds(func);
   simplify(func);
   shareExit(func);
-  func.blocks = new Placement(func).run();
+  const placed = new Placement(func).run();
+  // An end of which all who go there got copies is nobody's.
+  const live = reachable(func);
+  func.blocks = placed.filter((b) => live.has(b));
   foldConstantWays(func);
 }
 
