@@ -85,7 +85,7 @@ class ProgramGenerator {
     for (let left = random.below(4), i = 0; left > 0; left--, i++) this.function(`${name}_f${i}`);
     const body = new BodyGenerator(this, { pure: false, frame: MAIN_FRAME_BYTES, callees: this.callees });
     body.hasInput = true;
-    const block = body.body(6 + random.below(8), U64);
+    const block = body.body(4 + random.below(7), U64);
     const head = `static __attribute__((always_inline)) inline u64 ${name}_main(const struct input *in, u64 *out)`;
     this.items.push({ kind: "stmt", parts: [`${head} `, block] });
     return { name, items: { kind: "block", stmts: this.items } };
@@ -145,7 +145,7 @@ class ProgramGenerator {
         body.pointers.push({ name: names[i]!, type: type.to, writable: true, global: true, pointer: true });
       else body.variables.push({ name: names[i]!, type, writable: true, global: false });
     }
-    const block = body.body(2 + random.below(5), result);
+    const block = body.body(1 + random.below(4), result);
     const list = params.map((type, i) =>
       type.kind === "pointer" ? declare(type.to, `*${names[i]}`) : declare(type, names[i]!),
     );
@@ -335,7 +335,7 @@ class BodyGenerator {
 
   private statement(depth: number): Stmt {
     const { random, expressions } = this;
-    const simple = depth <= 0 || this.iterations >= 16;
+    const simple = depth <= 0 || this.iterations >= 8;
     switch (random.below(simple ? 11 : 18)) {
       case 0:
         return this.call() ?? this.assignment();
@@ -467,7 +467,7 @@ class BodyGenerator {
     const { random, expressions } = this;
     const outer = this.iterations;
     const wasInLoop = this.inLoop;
-    const most = random.pick([2, 3, 4, 8]);
+    const most = random.pick(this.iterations > 1 ? [2, 3] : [2, 3, 4, 8]);
     this.iterations *= most;
     this.inLoop = true;
     const name = `i${this.names++}`;

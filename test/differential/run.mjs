@@ -1,11 +1,7 @@
 // node test/differential/run.mjs [OPTION...]: compiles random C programs with Skep, with clang for BPF and for this machine, and compares
 // what they compute in the kernel and here.
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { rolldown } from "rolldown";
+import { importSource } from "../support/bundle.mjs";
 
 const usage = `usage: node test/differential/run.mjs [OPTION...]
 
@@ -40,21 +36,6 @@ const { values: options } = parseArgs({
 if (options.help) {
   process.stdout.write(usage);
 } else {
-  // Node of today runs no TypeScript: the sources are bundled first, beside a link to the packages.
-  const directory = mkdtempSync(join(tmpdir(), "skep-differential-run-"));
-  try {
-    symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), join(directory, "node_modules"));
-    const bundle = await rolldown({
-      input: fileURLToPath(new URL("c-campaign.ts", import.meta.url)),
-      platform: "node",
-      transform: { target: "node20" },
-      external: ["koffi"],
-      logLevel: "silent",
-    });
-    await bundle.write({ file: join(directory, "campaign.mjs"), format: "esm" });
-    const { campaign } = await import(pathToFileURL(join(directory, "campaign.mjs")).href);
-    process.exitCode = await campaign(options);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const { campaign } = await importSource(new URL("c-campaign.ts", import.meta.url));
+  process.exitCode = await campaign(options);
 }
