@@ -13,6 +13,8 @@ import { newBlock, newInst } from "./rewrite.ts";
 const MAX_TRIPS = 16;
 /** and makes at most this many instructions then. */
 const MAX_UNROLLED = 160;
+/** The same for loops that walk over the context: the verifier knows it at constant offsets only. */
+const MAX_UNROLLED_CONTEXT = 4096;
 /** Values that may wait in registers for one loop: there are four that calls leave alone. */
 const MAX_HOISTED = 2;
 
@@ -69,7 +71,7 @@ export function unrollLoops(func: Func): boolean {
     const trips = tripCount(loop);
     if (trips === null) continue;
     const size = [...loop.blocks].reduce((sum, b) => sum + b.insts.length + 1, 0);
-    if (size * trips > MAX_UNROLLED) continue;
+    if (size * trips > (walksContext(loop, func) ? MAX_UNROLLED_CONTEXT : MAX_UNROLLED)) continue;
     const before = preheader(func, loop);
     if (!before || !closeValues(func, loop, doms)) continue;
     let entry = before;
@@ -78,6 +80,16 @@ export function unrollLoops(func: Func): boolean {
     return true;
   }
   return false;
+}
+
+/** True when a loop reads or writes the program's context at offsets that it computes. */
+function walksContext(loop: Loop, func: Func): boolean {
+  if (func.role !== "entry") return false;
+  const isStep = (v: Value): boolean =>
+    v.kind === "inst" && v.op === "ptradd" && v.args[1]!.kind !== "const" && baseOf(v.args[0]!).base === func.params[0];
+  return [...loop.blocks].some((b) =>
+    b.insts.some((i) => (i.op === "load" || i.op === "store") && isStep(baseOf(i.args[0]!).base)),
+  );
 }
 
 /** How often the body runs, when the header's condition follows from constants alone; null otherwise. */
