@@ -257,6 +257,7 @@ class HeaderChain implements HeaderProvider {
   readonly found = new Set<string>();
   private readonly user: HeaderProvider | undefined;
   private readonly dialect: Dialect | undefined;
+  readonly shipped: string;
   private readonly builtin: BuiltinHeaders;
 
   constructor(options: CCompileOptions, dialect: Dialect | undefined, name: CDialect) {
@@ -268,6 +269,7 @@ class HeaderChain implements HeaderProvider {
       kernelVersion: kernelVersion ?? [...target.version, 0],
       ...(arch === undefined ? {} : { arch }),
     });
+    this.shipped = this.builtin.shipped;
   }
 
   find(request: HeaderRequest): Header | undefined {

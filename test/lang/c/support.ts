@@ -62,7 +62,12 @@ export interface ParsedUnit {
 }
 
 /** Parses a text as `main.c`; fatal errors are among the diagnostics. */
-export function parse(text: string, outer?: OuterDeclarations): ParsedUnit {
+export function parse(
+  text: string,
+  outer?: OuterDeclarations,
+  headers: HeaderProvider = headersOf({}),
+  macroValue?: (name: string) => bigint | undefined,
+): ParsedUnit {
   const sources = new SourceMap();
   const diagnostics = new Diagnostics(sources);
   const names = new NameTable();
@@ -71,8 +76,9 @@ export function parse(text: string, outer?: OuterDeclarations): ParsedUnit {
       sources,
       diagnostics,
       names,
-      headers: headersOf({}),
+      headers,
       prelude: predefinedMacros(),
+      ...(macroValue === undefined ? {} : { macroValue }),
     });
     return { unit: parseUnit(preprocessor, diagnostics, names, outer), diagnostics };
   } catch (error) {

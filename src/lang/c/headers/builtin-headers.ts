@@ -44,6 +44,7 @@ const vmlinuxHeader = `#pragma once
 
 /** Finds the headers that come with the compiler. */
 export class BuiltinHeaders implements HeaderProvider {
+  readonly shipped: string = "vmlinux.h, bpf/*.h, linux/*.h, net/*.h, asm/*.h, sys/*.h and those of C";
   private readonly options: BuiltinHeaderOptions;
   private readonly texts: ReadonlyMap<string, () => string>;
 

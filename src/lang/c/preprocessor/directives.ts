@@ -267,7 +267,7 @@ export class Directives {
       const near = preprocessor.headers.nearest?.(name) ?? [];
       return preprocessor.diagnostics.fatal(written.location, `there is no header ${written.text}`, {
         length: written.text.length,
-        hint: near.length > 0 ? `did you mean ${near.join(" or ")}?` : "add the folder that has it with -I",
+        hint: missingHint(near, preprocessor.headers.shipped),
       });
     }
     this.endLine(lexer);
@@ -441,4 +441,10 @@ export class Directives {
     }
     return new Token(TokenKind.PRAGMA, text, at.location, TokenFlag.LINE_START);
   }
+}
+
+function missingHint(near: readonly string[], shipped: string | undefined): string {
+  const folder = "add the folder that has it with -I";
+  const rest = shipped === undefined ? folder : `${shipped} come with the compiler, for others ${folder}`;
+  return near.length > 0 ? `did you mean ${near.join(" or ")}? (${rest})` : rest;
 }

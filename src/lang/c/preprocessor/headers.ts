@@ -25,4 +25,6 @@ export interface HeaderProvider {
   find(request: HeaderRequest): Header | undefined;
   /** Names that come close to one that was not found. */
   nearest?(name: string): readonly string[];
+  /** What comes with the compiler, for who names a header that does not. */
+  readonly shipped?: string;
 }

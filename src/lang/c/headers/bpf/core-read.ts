@@ -1,4 +1,5 @@
 /** `<bpf/bpf_core_read.h>`: accesses to the kernel's types that the loader fits to the kernel at hand (CO-RE). */
+import { range } from "../text.ts";
 
 /** Constants that the second argument of `__builtin_preserve_*` may be. */
 const kinds = `
@@ -127,10 +128,28 @@ ${units.map(([bytes, type]) => `  case ${bytes}: *(${type} *)___at = ___v; break
   } })
 `;
 
+/** Names of libbpf's own steps that programs build on. */
+const steps = `
+#define ___concat(a, b) a ## b
+#define ___apply(fn, n) ___concat(fn, n)
+#define ___nth(${range(1, 10)
+  .map((n) => `_${n}`)
+  .join(", ")}, _11, N, ...) N
+#define ___narg(...) ___nth(_, ##__VA_ARGS__, ${range(0, 10).toReversed().join(", ")})
+${range(1, 10)
+  .map((count) => {
+    const names = range(1, count).map((n) => `x${n}`);
+    return `#define ___arrow${count}(${names.join(", ")}) ${names.join("->")}`;
+  })
+  .join("\n")}
+#define ___arrow(...) ___apply(___arrow, ___narg(__VA_ARGS__))(__VA_ARGS__)
+#define ___type(...) __typeof_unqual__(___arrow(__VA_ARGS__))
+`;
+
 /** The header's text. */
 export const bpfCoreReadHeader: string = `#pragma once
 #define __BPF_CORE_READ_H__
 #include <bpf/bpf_helpers.h>
 ${kinds}${questions}${single.join("\n")}
 ${chains.join("\n")}
-${bitfields}`;
+${steps}${bitfields}`;

@@ -8,9 +8,14 @@ const swaps: readonly (readonly [names: readonly string[], bits: 16 | 32 | 64])[
 
 const forms: readonly string[] = ["bpf_", "__bpf_", "__bpf_constant_"];
 
+/** As what libbpf chooses by a condition: 16 bits become an int, 64 bits are a `__u64`. */
+const casts: Readonly<Record<number, string>> = { 16: "+", 32: "", 64: "(__u64)" };
+
 function definitions(swap: (bits: number) => string): string {
   return swaps
-    .flatMap(([names, bits]) => names.flatMap((name) => forms.map((form) => `#define ${form}${name}(x) ${swap(bits)}`)))
+    .flatMap(([names, bits]) =>
+      names.flatMap((name) => forms.map((form) => `#define ${form}${name}(x) (${casts[bits]}${swap(bits)})`)),
+    )
     .join("\n");
 }
 
@@ -21,6 +26,6 @@ ${[16, 32, 64].map((bits) => `#define ___bpf_swab${bits}(x) __builtin_bswap${bit
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 ${definitions((bits) => `__builtin_bswap${bits}(x)`)}
 #else
-${definitions(() => "(x)")}
+${definitions((bits) => `(__u${bits})(x)`)}
 #endif
 `;

@@ -132,4 +132,4 @@ export const bpfHelpersHeader: string = `#pragma once
 ${counting}${attributes}${mapMembers}${general}${printing}${iterators}`;
 
 /** `<bpf/bpf_helper_defs.h>`: helpers need no declaration here, their prototypes come from the isa room's table. */
-export const bpfHelperDefsHeader: string = "#pragma once\n";
+export const bpfHelperDefsHeader: string = "#pragma once\n#define __bpf_fastcall\n";

@@ -191,6 +191,9 @@ const structs: readonly Definition[] = [
 
 /** Sockets and packets: a socket of a protocol begins with the general one. */
 const networking: readonly Definition[] = [
+  "skb_rx_queue_recorded(skb) ((skb)->queue_mapping != 0)",
+  "skb_get_rx_queue(skb) ((u16)((skb)->queue_mapping - 1))",
+  "skb_get_queue_mapping(skb) ((skb)->queue_mapping)",
   ...Object.entries({
     inet_sk: "inet_sock",
     inet_csk: "inet_connection_sock",
