@@ -80,6 +80,7 @@ export type {
   BuildIdFrame,
   Codec,
   CodecOptions,
+  CSourceOptions,
   CollectionOptions,
   Decode,
   Descriptor,

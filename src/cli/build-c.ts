@@ -9,9 +9,10 @@ import { cCompileOptions, type CSourceOptions } from "../runtime/c-source.ts";
 import { FdOutput } from "../runtime/output.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { compileInput, isCName, looksLikeC, sayCompileError, sourceText } from "./c-input.ts";
+import { compileInput, isCName, looksLikeC, sayCompileError } from "./c-input.ts";
 import { cSourceOptions, versionOption } from "./c-options.ts";
-import { isElf, readBtfFile, readInput } from "./object-file.ts";
+import { readInput, textOfInput } from "./input.ts";
+import { isElf, readBtfFile } from "./object-file.ts";
 import { writeOut } from "./write.ts";
 
 /** A file of the command line. */
@@ -68,7 +69,7 @@ function sourceOptions(args: Arguments): CSourceOptions {
 function contentOf(emit: string, sources: readonly Source[], args: Arguments, json: boolean): string | Uint8Array {
   const options = sourceOptions(args);
   const say = { json, warnings: !args.options.has("no-warnings") };
-  const text = ({ path, bytes }: Source): string => sourceText(path, bytes, "build");
+  const text = ({ path, bytes }: Source): string => textOfInput(path, bytes, "build");
   const nameOf = ({ path }: Source): string => (path === "-" ? "<stdin>" : path);
   if (emit === "preprocessed" || emit === "ir") {
     const compile = cCompileOptions(options);

@@ -2,7 +2,6 @@
 import { CompileError } from "../lang/c/index.ts";
 import type { CCompilation } from "../lang/c/index.ts";
 import { compileSource, type CSourceOptions, lackOfTypes } from "../runtime/c-source.ts";
-import { UsageError } from "../base/index.ts";
 import { colourC, compileErrorText, diagnosticLines } from "./c-diagnostics.ts";
 import { writeError } from "./write.ts";
 
@@ -25,13 +24,6 @@ const C_TEXT =
 /** Whether text is C and no script. */
 export function looksLikeC(text: string): boolean {
   return C_TEXT.test(text);
-}
-
-/** The text of a source. Throws UsageError for bytes that are no text. */
-export function sourceText(path: string, bytes: Uint8Array, command: string): string {
-  const zero = bytes.indexOf(0);
-  if (zero !== -1) throw new UsageError(`skep ${command}: ${path}: is no C source: it has a NUL at offset ${zero}`);
-  return new TextDecoder().decode(bytes);
 }
 
 /** Whether standard error takes colours. */

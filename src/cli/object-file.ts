@@ -1,42 +1,13 @@
 /** Files that commands are given: objects, and kernels' types. */
-import { readFileSync, statSync } from "node:fs";
 import { UsageError } from "../base/index.ts";
 import { Btf } from "../btf/index.ts";
 import type { CCompilation } from "../lang/c/index.ts";
 import { type BpfObject, Elf, linkObjects, readObject, writeElf } from "../object/index.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { compileInput, isCName, looksLikeC, type SayOptions, sourceText } from "./c-input.ts";
+import { compileInput, isCName, looksLikeC, type SayOptions } from "./c-input.ts";
 import { cSourceOptions } from "./c-options.ts";
-
-const READ_FAILURES: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  EISDIR: "is a directory",
-  EACCES: "may not be read",
-  ENOTDIR: "part of its path is no directory",
-};
-
-/** Larger than any source or object. */
-const MOST_BYTES = 1 << 28;
-
-/** Bytes of a file. Throws UsageError that names the command. */
-export function readInput(path: string, command: string): Uint8Array {
-  const fail = (why: string): never => {
-    throw new UsageError(`skep ${command}: ${path}: ${why}`);
-  };
-  try {
-    if (path === "-") return readFileSync(0);
-    const stat = statSync(path);
-    // Some devices have no end.
-    if (stat.isCharacterDevice() || stat.isBlockDevice()) fail("is a device");
-    if (stat.size > MOST_BYTES) fail(`is too large (${Math.ceil(stat.size / 2 ** 20)} MiB)`);
-    return readFileSync(path);
-  } catch (cause) {
-    if (cause instanceof UsageError) throw cause;
-    const { code = "" } = cause as NodeJS.ErrnoException;
-    return fail(READ_FAILURES[code] ?? code);
-  }
-}
+import { readInput, textOfInput } from "./input.ts";
 
 /** An object file or a C source, and what came of it. */
 export interface ObjectInput {
@@ -86,7 +57,7 @@ function readOne(path: string, args: Arguments, command: string, options: InputO
   const isC = isCName(path) || args.options.has("dialect") || (path === "-" && looksLikeC(textOf(bytes)));
   if (!isC) throw noObject(path, bytes, command);
   const btf = textOption(args, "btf");
-  const text = sourceText(path, bytes, command);
+  const text = textOfInput(path, bytes, command);
   const compilation = compileInput(
     path,
     text,

@@ -1,9 +1,9 @@
 /** Where a script comes from: `-e`, a file, or stdin; and the words that are left for it. */
-import { readFileSync } from "node:fs";
 import { UsageError } from "../base/index.ts";
 import type { SourceText } from "../base/index.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
+import { readInput, textOfInput } from "./input.ts";
 
 /** A script and its `$1 ...`. */
 export interface ScriptInput {
@@ -22,21 +22,7 @@ export function readScript(args: Arguments, command: string): ScriptInput {
       `skep ${command}: no script: give a FILE, - for stdin, or -e 'SCRIPT' (skep ${command} --help)`,
     );
   }
-  try {
-    const content = readFileSync(file === "-" ? 0 : file, "utf8");
-    return { source: { name: file === "-" ? "stdin" : file, text: content }, positional };
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT"
-        ? "no such file"
-        : code === "EISDIR"
-          ? "is a directory"
-          : code === "EACCES"
-            ? "may not be read"
-            : String(code);
-    throw new UsageError(
-      `skep ${command}: ${file}: ${why}${/[{}]/.test(file) ? " (is it a script? then give it with -e)" : ""}`,
-    );
-  }
+  const hint = /[{}]/.test(file) ? " (is it a script? then give it with -e)" : "";
+  const content = textOfInput(file, readInput(file, command, hint), command);
+  return { source: { name: file === "-" ? "stdin" : file, text: content }, positional };
 }

@@ -72,6 +72,7 @@ export { eventTypes } from "./records/event-types.ts";
 export { typeByCName } from "./records/c-names.ts";
 export type { EventType, MapEvents } from "./records/event-types.ts";
 export { open } from "./collection/open.ts";
+export type { CSourceOptions } from "./c-source.ts";
 export type { ExpectedNames, ObjectSource, OpenOptions } from "./collection/open.ts";
 export { printedFormats } from "./collection/printed-formats.ts";
 export type { PrintedFormats } from "./collection/printed-formats.ts";

@@ -1,6 +1,7 @@
 /** What a program may name without declaring it: the kernel's types, constants and functions, from BTF and from tables, and its helpers. */
 import { nearestNames } from "../../base/index.ts";
 import { BtfKind } from "../../btf/index.ts";
+import { helperNames } from "../../isa/index.ts";
 import type { FunctionDecl } from "./ast.ts";
 import { type KernelConstantOptions, KernelConstants } from "./headers/kernel/constants.ts";
 import { type KnownTypes, parseKnownTypes } from "./headers/kernel/known-types.ts";
@@ -117,7 +118,7 @@ export class KernelDeclarations implements OuterDeclarations {
   }
 
   private names(): readonly string[] {
-    const names = [...integers.keys(), ...this.constants.names(), ...knownTypes().ordinary.keys()];
+    const names = [...helperNames(), ...integers.keys(), ...this.constants.names(), ...knownTypes().ordinary.keys()];
     if (this.types === undefined) return names;
     const { btf } = this.types;
     return [...names, ...btf.names(BtfKind.TYPEDEF), ...btf.enumValueNames()];

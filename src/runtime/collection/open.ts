@@ -1,8 +1,10 @@
 /** Opens object files. */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { SkepError } from "../../base/index.ts";
-import { linkObjects, readObject } from "../../object/index.ts";
+import { SkepError, type SourceText } from "../../base/index.ts";
+import type { CCompilation } from "../../lang/c/index.ts";
+import { type BpfObject, linkObjects, objectName, readObject, writeElf } from "../../object/index.ts";
+import type { CSourceOptions } from "../c-source.ts";
 import { Collection, type CollectionOptions } from "./collection.ts";
 import { noSuchName } from "./names.ts";
 import type { AnyObject, ObjectTypes } from "./types.ts";
@@ -13,21 +15,25 @@ export interface ExpectedNames {
   readonly maps: readonly string[];
 }
 
-/** An object file: its path, its URL, or its bytes. */
-export type ObjectSource = string | URL | Uint8Array;
+/** An object file, or a C source (`.c`): its path, its URL, or its contents. */
+export type ObjectSource = string | URL | Uint8Array | SourceText;
 
 /** Options of {@link open}. */
 export interface OpenOptions extends CollectionOptions {
   /** Name of the object; default: that of the file. */
   readonly name?: string;
+  /** How C sources are compiled; the default is for the running kernel. */
+  readonly c?: CSourceOptions;
   /** Checked when the object is opened: types of another version of it would be wrong everywhere. */
   readonly expects?: ExpectedNames;
 }
 
 /**
- * Opens an object file, given as a path, a URL of a file, or its bytes; several are linked to one object. Nothing touches the kernel before
- * `load()`, and no privilege is needed. Throws ParseError with section and offset for a damaged file, UnsupportedError for one that no
- * loader here takes, SkepError when a file cannot be read or the object does not have what `expects` names.
+ * Opens an object file, given as a path, a URL of a file, or its bytes, or a C source, given as a path that ends in `.c` or as
+ * `{ name, text }`, which is compiled in this process; several are linked to one object. Nothing touches the kernel before `load()`, and no
+ * privilege is needed. Throws ParseError with section and offset for a damaged file, UnsupportedError for one that no loader here takes,
+ * CompileError with every message and its place for wrong C, SkepError when a file cannot be read or the object does not have what `expects`
+ * names.
  */
 export async function open<T extends ObjectTypes = AnyObject>(
   source: ObjectSource | readonly ObjectSource[],
@@ -35,16 +41,21 @@ export async function open<T extends ObjectTypes = AnyObject>(
 ): Promise<Collection<T>> {
   const sources = isList(source) ? source : [source];
   const inputs = await Promise.all(
-    sources.map(async (one, i) => {
+    sources.map(async (one, i): Promise<Input> => {
       if (one instanceof Uint8Array) return { name: sources.length === 1 ? "object" : `object ${i + 1}`, bytes: one };
+      if (typeof one === "object" && "text" in one) return { name: one.name, source: one };
       const path = one instanceof URL ? fileURLToPath(one) : one;
-      return { name: path, bytes: await read(path) };
+      const bytes = await read(path);
+      // By its contents: what is no text is left to the reader of objects.
+      if (bytes[0] === 0x7f || !/\.c$/i.test(path)) return { name: path, bytes };
+      return { name: path, source: { name: path, text: new TextDecoder().decode(bytes) } };
     }),
   );
   const [first] = inputs;
-  if (first === undefined) throw new TypeError("open: an object file is wanted");
+  if (first === undefined) throw new TypeError("open: an object file or C source is wanted");
   const file = options.name ?? first.name;
-  const object = inputs.length === 1 ? readObject(first.bytes, { name: file }) : linkObjects(inputs, { name: file });
+  const made = await objectOf(inputs, file, options.c);
+  const { object } = made;
   if (options.expects !== undefined) {
     const has = { program: object.programs, map: object.maps };
     for (const [what, wanted] of [
@@ -62,7 +73,38 @@ export async function open<T extends ObjectTypes = AnyObject>(
       );
     }
   }
-  return new Collection<T>(object, options);
+  return new Collection<T>(object, { ...options, events: { ...made.events, ...options.events } });
+}
+
+/** A file: the bytes of an object, or the text of a source. */
+type Input = { readonly name: string } & ({ readonly bytes: Uint8Array } | { readonly source: SourceText });
+
+/** One object of all files, and the types of the records that they say. */
+async function objectOf(
+  inputs: readonly Input[],
+  name: string,
+  options: CSourceOptions = {},
+): Promise<{ readonly object: BpfObject; readonly events: Record<string, string> }> {
+  const [first] = inputs;
+  if (inputs.every((input) => "bytes" in input)) {
+    const object =
+      inputs.length === 1 && first !== undefined && "bytes" in first
+        ? readObject(first.bytes, { name })
+        : linkObjects(inputs, { name });
+    return { object, events: {} };
+  }
+  // The compiler is loaded by those who need it.
+  const { bccEvents, compileSource } = await import("../c-source.ts");
+  const compile = (source: SourceText): CCompilation => compileSource(source, { forThisMachine: true, ...options });
+  if (inputs.length === 1 && first !== undefined && "source" in first) {
+    const compilation = compile(first.source);
+    const object = name === first.name ? compilation.object : { ...compilation.object, name: objectName(name) };
+    return { object, events: bccEvents(compilation) };
+  }
+  const objects = inputs.map((input) =>
+    "bytes" in input ? input : { name: input.name, bytes: writeElf(compile(input.source).object, { libbpfMinor: 8 }) },
+  );
+  return { object: linkObjects(objects, { name }), events: {} };
 }
 
 function isList(source: ObjectSource | readonly ObjectSource[]): source is readonly ObjectSource[] {
