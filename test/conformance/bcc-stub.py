@@ -4,7 +4,7 @@ python3 bcc-stub.py PYTHON_PACKAGES BTF TOOL [ARGUMENT...]
 
 PYTHON_PACKAGES holds Debian's bcc package, of which the parts in plain Python are used. BTF answers kernel_struct_has_field.
 Options for the stand-in come by the environment: BCC_STUB_KFUNC=1 says that the kernel has fentry; BCC_STUB_KALLSYMS and BCC_STUB_EVENTS are
-the symbols and the tracepoints of the kernel that the tool is to run on.
+the symbols and the tracepoints of the kernel that the tool is to run on; BCC_STUB_SOURCES holds C files that the package leaves out.
 """
 import json
 import os
@@ -18,6 +18,7 @@ import types
 packages, btf_path, tool, *arguments = sys.argv[1:]
 units = []
 KALLSYMS = os.environ.get("BCC_STUB_KALLSYMS", "/proc/kallsyms")
+SOURCES = os.environ.get("BCC_STUB_SOURCES", "")
 EVENTS = os.environ.get("BCC_STUB_EVENTS", "/sys/kernel/tracing/events")
 
 
@@ -100,9 +101,7 @@ class BPF(metaclass=Constants):
 
     def __init__(self, src_file=b"", hdr_file=b"", text=None, debug=0, cflags=[], usdt_contexts=[], **_):
         if text is None:
-            path = text_of(src_file)
-            beside = os.path.join(os.path.dirname(tool), os.path.basename(path))
-            with open(path if os.path.exists(path) else beside) as file:
+            with open(text_of(src_file)) as file:
                 text = file.read()
         self.unit = {"text": text_of(text), "cflags": [text_of(flag) for flag in cflags], "attach": [],
                      "usdt": [probe for context in usdt_contexts for probe in context.probes]}
@@ -370,6 +369,8 @@ def open_with_symbols(path, *rest, **more):
     if path == "/proc/kallsyms":
         with plain_open(KALLSYMS) as file:
             return io.StringIO(file.read() + "".join("ffffffff81000000 T %s\n" % name for name in EXTRA_SYMBOLS))
+    if str(path).endswith(".c") and not plain_exists(path):
+        path = os.path.join(SOURCES, os.path.basename(path))
     return plain_open(path, *rest, **more)
 
 

@@ -58,9 +58,10 @@ const toolArguments = {
 const withoutC = {
   bpflist: "lists programs, has none",
   tplist: "lists tracepoints, has no program",
-  deadlock: "Debian's package lacks its deadlock.c",
-  netqtop: "Debian's package lacks its netqtop.c",
 };
+
+/** Tools whose C is a file of its own, which Debian's package leaves out: found where SKEP_BCC_SOURCES says, a directory such as BCC's `tools`. */
+const inFiles = ["deadlock", "netqtop"];
 
 /** What a kernel answers. @typedef {{ btf: string, kallsyms: string, events: string, version: readonly [number, number, number], kfunc: boolean }} Facts */
 /** A program that a tool attaches. @typedef {{ kind: string, func: string, event: string }} Attachment */
@@ -142,6 +143,7 @@ function unitsOf(path, facts) {
         ...process.env,
         BCC_STUB_KALLSYMS: facts.kallsyms,
         BCC_STUB_EVENTS: facts.events,
+        BCC_STUB_SOURCES: process.env["SKEP_BCC_SOURCES"] ?? "",
         ...(facts.kfunc ? { BCC_STUB_KFUNC: "1" } : {}),
       },
     },
@@ -280,6 +282,10 @@ async function survey() {
     if (positionals.length > 0 && !positionals.includes(tool)) continue;
     if (withoutC[tool] !== undefined) {
       outcomes.push({ tool, stage: "no C", why: withoutC[tool] });
+      continue;
+    }
+    if (inFiles.includes(tool) && process.env["SKEP_BCC_SOURCES"] === undefined) {
+      outcomes.push({ tool, stage: "no C", why: `the package lacks its ${tool}.c` });
       continue;
     }
     const units = unitsOf(join(folder, file), facts);

@@ -7,6 +7,7 @@ import type { OuterDeclarations } from "../parser/scope.ts";
 import { tokensToText } from "../preprocessor/token.ts";
 import type { CType } from "../types/types.ts";
 import { isTable } from "./calls.ts";
+import { kernelConfig } from "./config.ts";
 import { isDialectFunction } from "./functions.ts";
 import type { BccOptions } from "./options.ts";
 import { BccDeclarations } from "./outer.ts";
@@ -49,7 +50,8 @@ class BccDialect implements Dialect {
   }
 
   header(name: string): string | undefined {
-    if (name === "bcc/helpers.h") return bccPrelude(this.options);
+    const { arch, kernel } = this.options;
+    if (name === "bcc/helpers.h") return bccPrelude({ ...this.options, config: kernelConfig(kernel, arch) });
     return name === "bcc/proto.h" ? protoHeader : undefined;
   }
 

@@ -370,10 +370,19 @@ export interface PreludeOptions {
   readonly arch: BccArch;
   /** Handlers of system calls get `struct pt_regs *` (kernel 4.17 on x86-64, 4.19 on arm64). */
   readonly syscallWrapper: boolean;
+  /** Options of the kernel's configuration that are set. */
+  readonly config: readonly string[];
 }
 
+/** Where the kernel's half of the addresses begins with four and five levels of page tables (x86-64). */
+const PAGE_OFFSETS = [
+  "#define __PAGE_OFFSET_BASE_L4 0xffff888000000000UL",
+  "#define __PAGE_OFFSET_BASE_L5 0xff11000000000000UL",
+  "#define PAGE_OFFSET __PAGE_OFFSET_BASE_L4",
+];
+
 /** The declarations of the dialect as C. */
-export function bccPrelude({ arch, syscallWrapper }: PreludeOptions): string {
+export function bccPrelude({ arch, syscallWrapper, config }: PreludeOptions): string {
   return [
     "#pragma once",
     "#define __BPF_HELPERS_H",
@@ -382,6 +391,8 @@ export function bccPrelude({ arch, syscallWrapper }: PreludeOptions): string {
     "#ifndef NULL\n#define NULL ((void *)0)\n#endif",
     "#ifndef __always_inline\n#define __always_inline inline __attribute__((always_inline))\n#endif",
     "#ifdef PERF_MAX_STACK_DEPTH\n#define BPF_MAX_STACK_DEPTH PERF_MAX_STACK_DEPTH\n#else\n#define BPF_MAX_STACK_DEPTH 127\n#endif",
+    ...config.map((option) => `#define ${option} 1`),
+    ...(arch === "x86_64" ? PAGE_OFFSETS : []),
     ...(syscallWrapper ? ["#define CONFIG_ARCH_HAS_SYSCALL_WRAPPER 1"] : []),
     "#define CUR_CPU_IDENTIFIER BPF_F_CURRENT_CPU",
     ...tables,
