@@ -3,8 +3,21 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BPF, PerfSWConfig, PerfType, USDT, XDPFlags, compileBcc } from "../../src/bcc/index.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import {
+  BPF,
+  Debug,
+  PerfSWConfig,
+  PerfType,
+  USDT,
+  XDPFlags,
+  compileBcc,
+  getOnlineCpus,
+  getPossibleCpus,
+  syscallName,
+  tcpFlagsText,
+  tcpStateName,
+} from "../../src/bcc/index.ts";
 import { parseCflags } from "../../src/bcc/cflags.ts";
 import { programOfName } from "../../src/bcc/compiled.ts";
 import { formatFields, parseTraceLine } from "../../src/bcc/trace-pipe.ts";
@@ -454,8 +467,100 @@ describeWith([...needs, "gcc", "sdt"], "static probes", () => {
   });
 });
 
+describeWith([...needs, "gcc", "sdt"], "static probes of several places", () => {
+  guardLeaks();
+  let directory: string;
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), "skep-bcc-places-"));
+    writeFileSync(
+      join(directory, "places.c"),
+      `#define _SDT_HAS_SEMAPHORES 1
+       #include <sys/sdt.h>
+       #include <unistd.h>
+       #include <stdio.h>
+       unsigned short shop_sold_semaphore __attribute__((section(".probes")));
+       __attribute__((noinline)) static void one(long *at) { DTRACE_PROBE1(shop, sold, at[3]); }
+       __attribute__((noinline)) static void two(long value) { DTRACE_PROBE1(shop, sold, value); }
+       int main(void) {
+         long many[4] = { 0, 0, 0, 33 };
+         puts("ready"); fflush(stdout);
+         char byte; read(0, &byte, 1);
+         if (shop_sold_semaphore) { one(many); two(44); DTRACE_PROBE1(shop, sold, 55); }
+         return 0;
+       }`,
+    );
+    for (const [name, flag] of [
+      ["pie", "-pie"],
+      ["fixed", "-no-pie"],
+    ] as const)
+      execFileSync(
+        "gcc",
+        ["-O2", flag, "-fPIE", "-o", name, "places.c"].filter((one) => flag === "-pie" || one !== "-fPIE"),
+        {
+          cwd: directory,
+        },
+      );
+  });
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  const text = `
+    BPF_HASH(sold, long, u64);
+    int on_sold(struct pt_regs *ctx) {
+      long value = 0;
+      bpf_usdt_readarg(1, ctx, &value);
+      sold.increment(value);
+      return 0;
+    }`;
+  const all = [
+    [33n, 1n],
+    [44n, 1n],
+    [55n, 1n],
+  ];
+
+  test("of a program at a fixed address", () => {
+    const usdt = new USDT({ path: join(directory, "fixed") });
+    usdt.enableProbe("sold", "on_sold");
+    expect(usdt.enumerateProbes()[0]!.numLocations).toBe(3);
+    using b = new BPF({ text, usdtContexts: [usdt] });
+    spawnSync(join(directory, "fixed"), { input: "x" });
+    expect(b.table("sold").items().toSorted()).toEqual(all);
+  });
+
+  test("of a process of a program that may be anywhere", async () => {
+    const child = spawn(join(directory, "pie"), { stdio: ["pipe", "pipe", "ignore"] });
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    const usdt = new USDT({ pid: child.pid!, path: join(directory, "pie") });
+    usdt.enableProbe("sold", "on_sold");
+    using b = new BPF({ text, usdtContexts: [usdt] });
+    child.stdin.end("x");
+    await new Promise((resolve) => child.once("close", resolve));
+    expect(b.table("sold").items().toSorted()).toEqual(all);
+  });
+
+  test("of such a program in any process", () => {
+    const usdt = new USDT({ path: join(directory, "pie") });
+    usdt.enableProbe("sold", "on_sold");
+    expect(() => new BPF({ text, usdtContexts: [usdt] })).toThrow("give a pid");
+  });
+});
+
 describeWith(needs, "programs", () => {
   guardLeaks();
+
+  test("shown while they are made", () => {
+    const said: string[] = [];
+    const write = vi.spyOn(process.stderr, "write").mockImplementation((piece) => said.push(String(piece)) > 0);
+    try {
+      const debug = Debug.PREPROCESSOR | Debug.IR | Debug.SOURCE | Debug.BPF;
+      using b = new BPF({ text: "#define SEVEN 7\nint fn(void *ctx) { return SEVEN; }", debug });
+      b.loadFunc("fn", BPF.SOCKET_FILTER);
+    } finally {
+      write.mockRestore();
+    }
+    const all = said.join("");
+    for (const part of [/int fn\(void \*ctx\) *\{ *return 7; *\}/, /@fn\(/, /r0 = 7/, /processed 2 insns/])
+      expect(all).toMatch(part);
+  });
 
   test("as instructions", () => {
     using b = new BPF({ text: "int fn(void *ctx) { return 7; }" });
@@ -503,6 +608,31 @@ describeWith(needs, "programs", () => {
     expect(() => new BPF({ text: "", cflags: ["-D"] })).toThrow("cflags: -D wants a value");
     using b = new BPF("int fn(struct __sk_buff *skb) { for (;;) {} return 0; }");
     expect(() => b.loadFunc("fn", BPF.SOCKET_FILTER)).toThrow();
+  });
+});
+
+describe("names", () => {
+  test("of system calls", () => {
+    expect([syscallName(process.arch === "arm64" ? 64 : 1), syscallName(9999)]).toEqual(["write", "[unknown: 9999]"]);
+    if (process.arch === "x64") expect([syscallName(5), syscallName(59)]).toEqual(["fstat", "execve"]);
+  });
+
+  test("of TCP", () => {
+    expect([tcpStateName(1), tcpStateName(12), tcpStateName(0), tcpStateName(13)]).toEqual([
+      "ESTABLISHED",
+      "NEW_SYN_RECV",
+      "0",
+      "13",
+    ]);
+    expect([tcpFlagsText(0x12), tcpFlagsText(0), tcpFlagsText(0xff)]).toEqual([
+      "SYN|ACK",
+      "",
+      "FIN|SYN|RST|PSH|ACK|URG|ECE|CWR",
+    ]);
+  });
+
+  test("of CPUs", () => {
+    expect(getPossibleCpus()).toEqual(expect.arrayContaining(getOnlineCpus()));
   });
 });
 
