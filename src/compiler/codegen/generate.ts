@@ -29,7 +29,7 @@ export function generateFunction(
   const code = selectInstructions(func, target, frames);
   removeDeadInstructions(code);
   allocateRegisters(code);
-  layOut(code);
+  layOut(code, target);
   const owner = new Map<FrameObject, Inst>();
   for (const [inst, frame] of frames) owner.set(frame, inst);
   const used = framesUsed(code);

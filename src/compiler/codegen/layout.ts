@@ -1,5 +1,6 @@
 /** The order of machine blocks: empty ones vanish, straight lines become one block, likely successors follow their branch. */
 import { Alu, Bpf, defsOf, Jump, mSuccessors, termUses, usesOf } from "./machine.ts";
+import type { KernelTarget } from "../target.ts";
 import type { MBlock, MFunc, MInst, MTerm } from "./machine.ts";
 
 function retargetAll(term: MTerm, map: (b: MBlock) => MBlock): void {
@@ -31,17 +32,25 @@ function predecessorCounts(blocks: Iterable<MBlock>): Map<MBlock, number> {
 }
 
 /** Simplifies the control flow of machine code after registers are assigned, and orders the blocks. */
-export function layOut(func: MFunc): void {
+export function layOut(func: MFunc, target: KernelTarget): void {
   simplify(func);
   splitConstantReturns(func);
   mergeEqualEnds(func);
   simplify(func);
   shareExit(func);
-  const placed = new Placement(func).run();
+  const placed = new Placement(func, fallsIntoLoops(target)).run();
   // An end of which all who go there got copies is nobody's.
   const live = reachable(func);
   func.blocks = placed.filter((b) => live.has(b));
   foldConstantWays(func);
+}
+
+/**
+ * Whether code may fall through into the head of a loop that it is in: kernels before 6.7 take a way back for a bounded loop only when it is
+ * a jump (`check_cfg`).
+ */
+function fallsIntoLoops({ version: [major, minor] }: KernelTarget): boolean {
+  return major > 6 || (major === 6 && minor >= 7);
 }
 
 function simplify(func: MFunc): void {
@@ -217,8 +226,12 @@ class Placement {
   private size = 0;
   private since = 0;
 
-  constructor(func: MFunc) {
+  /** Tests of loops may stand behind their bodies. */
+  private readonly testsLast: boolean;
+
+  constructor(func: MFunc, testsLast: boolean) {
     this.func = func;
+    this.testsLast = testsLast;
     this.indegree = predecessorCounts(func.blocks);
   }
 
@@ -268,7 +281,7 @@ class Placement {
    */
   private bodyOfLoop(before: MBlock, header: MBlock): MBlock | null {
     const t = header.term;
-    if (t.kind !== "cond" || this.placed.has(header) || header.depth <= before.depth) return null;
+    if (!this.testsLast || t.kind !== "cond" || this.placed.has(header) || header.depth <= before.depth) return null;
     const inside = (b: MBlock): boolean => b.depth >= header.depth && !this.placed.has(b) && b !== header;
     const [body, exit] = inside(t.then) ? [t.then, t.else] : [t.else, t.then];
     const rotates = inside(body) && exit.depth < header.depth && this.endsInJumpTo(body, header);
