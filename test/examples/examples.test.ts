@@ -1,16 +1,19 @@
 /** The examples that need no kprobes, run by Node on this kernel. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { bundleCli } from "../cli/support.ts";
 import { describeWith } from "../support/needs.ts";
+import { kprobesMissing } from "../../src/kernel/linux/index.ts";
 import { type Bundled, bundleExamples, examples } from "./bundle.ts";
 
 describeWith(["linux", "root", "bpf", "tracefs", "vmlinuxBtf"], "examples", () => {
   let bundled: Bundled;
+  let scripts: Readonly<Record<string, string>>;
   beforeAll(async () => {
-    bundled = await bundleExamples([fileURLToPath(new URL("run-c.ts", import.meta.url))]);
-  }, 60_000);
+    bundled = await bundleExamples();
+    scripts = { ...bundled.scripts, skep: await bundleCli() };
+  }, 120_000);
   afterAll(() => bundled.remove());
 
   /** Starts a script and waits until its output has a text; then does the work, until its output has the other. */
@@ -21,7 +24,7 @@ describeWith(["linux", "root", "bpf", "tracefs", "vmlinuxBtf"], "examples", () =
     work: () => void,
     wanted: RegExp,
   ): Promise<string> {
-    const child: ChildProcess = spawn(process.execPath, [bundled.scripts[name]!, ...args], {
+    const child: ChildProcess = spawn(process.execPath, [scripts[name]!, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";
@@ -52,7 +55,14 @@ describeWith(["linux", "root", "bpf", "tracefs", "vmlinuxBtf"], "examples", () =
 
   test("hello-execve.bpf.c", async () => {
     const file = join(examples, "hello-execve.bpf.c");
-    await run("run-c", [file], /Attached .*sys_enter_execve/, exec, /^Hello, BPF World!$/m);
+    await run("skep", ["run", file], /Attached 1 program/, exec, /^Hello, BPF World!$/m);
+  });
+
+  test("hello.bpf.c, where there are no kprobes", async () => {
+    if (kprobesMissing() === undefined) return;
+    const file = join(examples, "hello.bpf.c");
+    const output = await run("skep", ["run", file], /kprobe/, () => {}, /CONFIG_KPROBES|kprobes/).catch(String);
+    expect(output).toMatch(/built without kprobes|no kprobes/);
   });
 
   test("execs.mjs", async () => {
@@ -68,6 +78,6 @@ describeWith(["linux", "root", "bpf", "tracefs", "vmlinuxBtf"], "examples", () =
   });
 
   test("drops.mjs ends by itself", () => {
-    execFileSync(process.execPath, [bundled.scripts["drops"]!, "tracepoint", "1"], { timeout: 20_000 });
+    execFileSync(process.execPath, [scripts["drops"]!, "tracepoint", "1"], { timeout: 20_000 });
   });
 });
