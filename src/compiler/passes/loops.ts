@@ -136,9 +136,7 @@ function closeValues(func: Func, loop: Loop, doms: Dominators): boolean {
   const exits = new Set<Block>();
   for (const b of loop.blocks) for (const s of successors(b.terminator)) if (!loop.blocks.has(s)) exits.add(s);
   const [exit] = exits;
-  if (exits.size !== 1 || !exit) return exits.size === 0;
-  const preds = predecessors(func).get(exit)!;
-  if (!preds.every((p) => loop.blocks.has(p))) return false;
+  if (!exit) return true;
   const inside = (v: Value | null): v is Inst => v?.kind === "inst" && v.block !== null && loop.blocks.has(v.block);
   const needed = new Map<Inst, { replace: (by: Inst) => void }[]>();
   const need = (v: Inst, replace: (by: Inst) => void): void => {
@@ -168,6 +166,10 @@ function closeValues(func: Func, loop: Loop, doms: Dominators): boolean {
       });
     }
   }
+  if (needed.size === 0) return true;
+  // Which of several exits a use behind them comes from is not asked.
+  const preds = predecessors(func).get(exit)!;
+  if (exits.size > 1 || !preds.every((p) => loop.blocks.has(p))) return false;
   for (const value of needed.keys()) if (!preds.every((p) => doms.dominates(value.block!, p))) return false;
   for (const [value, uses] of needed) {
     const args = preds.map((): Value => value);
