@@ -115,6 +115,24 @@ describe("requests on a machine of our own", () => {
       [kprobe("__x64_sys_openat", { isReturn: true, cookie: 5 })],
     ],
     [
+      "a handler of a system call as old kernels called it",
+      probe,
+      { kind: "kprobe", func: "sys_openat", offset: 4, isReturn: false, cookie: 5 },
+      [kprobe("__x64_sys_openat", { offset: 4, cookie: 5 })],
+    ],
+    [
+      "one as another architecture calls it, at many places",
+      of(TRACE_KPROBE_MULTI),
+      { kind: "kprobe", func: "__arm64_sys_read", offset: 0, isReturn: true },
+      [{ kind: "kprobe-multi", funcs: ["__x64_sys_read"], isReturn: true }],
+    ],
+    [
+      "one that this kernel has not: its own to refuse",
+      probe,
+      { kind: "kprobe", func: "sys_nothing", offset: 0, isReturn: false },
+      [kprobe("sys_nothing")],
+    ],
+    [
       "a classifier",
       classifier,
       { kind: "tc", device: "lo", direction: "egress" },
