@@ -361,6 +361,7 @@ class Folder {
     const truth = (v: boolean): Const => constant(v ? 1 : 0, "i1");
     if (same(a, b)) return truth(p === "eq" || p.endsWith("e") ? p !== "ne" : false);
     if (b.kind !== "const") return null;
+    if (b.type === "ptr" && b.value === 0n && (p === "eq" || p === "ne") && isPlace(a)) return truth(p === "ne");
     const type = b.type;
     const ones = (1n << BigInt(WIDTH[type])) - 1n;
     if (type === "i1") {
@@ -534,4 +535,11 @@ function same(a: Value, b: Value): boolean {
 
 function powerOfTwo(value: bigint): number | null {
   return value > 0n && (value & (value - 1n)) === 0n ? value.toString(2).length - 1 : null;
+}
+
+/** Addresses that are never null: of maps, of their values, of variables and functions. */
+const PLACES: ReadonlySet<Op> = new Set<Op>(["alloca", "mapref", "mapvalue", "funcref"]);
+
+function isPlace(value: Value): boolean {
+  return value.kind === "inst" && PLACES.has(value.op);
 }
