@@ -12,7 +12,7 @@ function watched(command: string, ready: string, work: string, wanted: string): 
   return `
     ${command} >/tmp/out 2>/tmp/err & pid=$!
     said() { cat /tmp/out /tmp/err 2>/dev/null | grep -qE "$1"; }
-    for i in $(seq 600); do said '${ready}' && break; kill -0 $pid 2>/dev/null || break; sleep 0.1; done
+    for i in $(seq 1500); do said '${ready}' && break; kill -0 $pid 2>/dev/null || break; sleep 0.1; done
     for i in $(seq 300); do said '${wanted}' && break; kill -0 $pid 2>/dev/null || break; ${work}; sleep 0.1; done
     kill -KILL $pid 2>/dev/null; wait $pid 2>/dev/null
     cat /tmp/out; cat /tmp/err >&2`;
@@ -40,8 +40,8 @@ describeUnless(vmSkipReason(), "examples in a VM", () => {
         name: `drops.mjs ${how}`,
         script: `ip link set lo up; ${watched(node("drops", how), "COMMAND", DROP, table)}`,
       })),
-      { name: "skep/bcc", script: node("kernel-probes"), timeoutMs: 120_000 },
-    ].map((one) => ({ timeoutMs: 100_000, ...one }));
+      { name: "skep/bcc", script: node("kernel-probes"), timeoutMs: 240_000 },
+    ].map((one) => ({ timeoutMs: 220_000, ...one }));
   }, 120_000);
   afterAll(() => bundled.remove());
 
@@ -63,7 +63,7 @@ describeUnless(vmSkipReason(), "examples in a VM", () => {
 
   for (const kernel of vmKernels) {
     test(`kernel ${kernel}`, async () => {
-      const results = await runCasesInVm(kernel, cases, { timeoutMs: 800_000 });
+      const results = await runCasesInVm(kernel, cases, { timeoutMs: 1_700_000 });
       for (const { name } of cases) {
         const result = results.get(name)!;
         try {
@@ -72,6 +72,6 @@ describeUnless(vmSkipReason(), "examples in a VM", () => {
           throw new Error(`${name}: ${(error as Error).message}\n${result.stdout}${result.stderr}`, { cause: error });
         }
       }
-    }, 820_000);
+    }, 1_720_000);
   }
 });
