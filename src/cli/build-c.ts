@@ -4,15 +4,15 @@ import { UsageError } from "../base/index.ts";
 import { printModule } from "../compiler/print.ts";
 import { listDisassembly } from "../inspect/index.ts";
 import { CompileError, lowerC, preprocessC } from "../lang/c/index.ts";
-import { linkObjects, readObject, writeElf } from "../object/index.ts";
+import { writeElf } from "../object/index.ts";
 import { cCompileOptions, type CSourceOptions } from "../runtime/c-source.ts";
 import { FdOutput } from "../runtime/output.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { compileInput, isCName, looksLikeC, sayCompileError } from "./c-input.ts";
+import { compileInputs, isCName, looksLikeC, sayCompileError } from "./c-input.ts";
 import { cSourceOptions, versionOption } from "./c-options.ts";
 import { readInput, textOfInput } from "./input.ts";
-import { isElf, readBtfFile } from "./object-file.ts";
+import { isElf, objectOfSources, readBtfFile } from "./object-file.ts";
 import { writeOut } from "./write.ts";
 
 /** A file of the command line. */
@@ -80,21 +80,11 @@ function contentOf(emit: string, sources: readonly Source[], args: Arguments, js
     };
     return sources.map(stage).join("\n");
   }
-  const objects = sources.map((source) =>
-    isElf(source.bytes)
-      ? readObject(source.bytes, { name: source.path })
-      : compileInput(source.path, text(source), options, say).object,
+  const object = objectOfSources(
+    sources.map((source) => ({ ...source, name: nameOf(source) })),
+    "build",
+    (texts) => compileInputs(texts, options, say).object,
   );
-  const [only] = objects;
-  const object =
-    objects.length === 1
-      ? only!
-      : linkObjects(
-          objects.map((one, i) => ({
-            name: sources[i]!.path,
-            bytes: isElf(sources[i]!.bytes) ? sources[i]!.bytes : writeElf(one, { libbpfMinor: 8 }),
-          })),
-        );
   return emit === "object" ? writeElf(object, { libbpfMinor: 8 }) : listDisassembly(object, { dialect: "kernel" });
 }
 

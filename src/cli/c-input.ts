@@ -1,7 +1,8 @@
 /** C sources that commands are given. */
+import type { SourceText } from "../base/index.ts";
 import { CompileError } from "../lang/c/index.ts";
 import type { CCompilation } from "../lang/c/index.ts";
-import { compileSource, type CSourceOptions, lackOfTypes } from "../runtime/c-source.ts";
+import { compileSources, type CSourceOptions, lackOfTypes } from "../runtime/c-source.ts";
 import { colourC, compileErrorText, diagnosticLines } from "./c-diagnostics.ts";
 import { writeError } from "./write.ts";
 
@@ -31,16 +32,20 @@ export function hasColour(): boolean {
   return process.stderr.isTTY && !process.env.NO_COLOR;
 }
 
-/** Compiles a source, and says what the compiler warns of. Throws CompileError, which {@link sayCompileError} shows. */
-export function compileInput(path: string, text: string, options: CSourceOptions, say: SayOptions = {}): CCompilation {
+/** Compiles sources to one object, and says what the compiler warns of. Throws CompileError, which {@link sayCompileError} shows. */
+export function compileInputs(
+  sources: readonly SourceText[],
+  options: CSourceOptions,
+  say: SayOptions = {},
+): CCompilation {
   try {
-    const compilation = compileSource({ name: path === "-" ? "<stdin>" : path, text }, options);
+    const compilation = compileSources(sources, options);
     if (say.warnings !== false) sayDiagnostics(compilation, say.json === true);
     return compilation;
   } catch (error) {
     const lack = error instanceof CompileError ? lackOfTypes(error, options) : undefined;
     if (lack !== undefined && error instanceof CompileError) {
-      error.message += `\n${path}: note: ${lack}: give --btf FILE, the types of the kernel that it is for`;
+      error.message += `\nnote: ${lack}: give --btf FILE, the types of the kernel that it is for`;
     }
     throw error;
   }

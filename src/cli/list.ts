@@ -2,15 +2,22 @@
 import { statSync } from "node:fs";
 import { listProbes, parseScript } from "../lang/bpftrace/index.ts";
 import { LinuxEnvironment } from "../runtime/environment.ts";
+import { Recording, recordedEnvironment } from "../runtime/recording/replay.ts";
+import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { readScript } from "./script-source.ts";
 import { writeOut } from "./write.ts";
 
 /** Lists probes that match the pattern, or those of a script; resolves with the exit status. */
 export async function listCommand(args: Arguments, pid: number | undefined): Promise<number> {
-  const environment = new LinuxEnvironment(pid === undefined ? {} : { pid });
+  const file = textOption(args, "on");
+  using recording = file === undefined ? undefined : new Recording(file);
+  const environment =
+    recording === undefined ? new LinuxEnvironment(pid === undefined ? {} : { pid }) : recordedEnvironment(recording);
   const verbose = args.options.has("verbose");
-  const lines = patterns(args, pid).flatMap((pattern) => listProbes(pattern, environment, { verbose }));
+  const lines = patterns(args, pid)
+    .flatMap((pattern) => listProbes(pattern, environment, { verbose }))
+    .filter((line) => recording === undefined || /^(?:tracepoint:|\s)/.test(line));
   writeOut([...new Set(lines)].map((line) => `${line}\n`).join(""));
   // Why nothing was found: without tracefs no tracepoint is.
   if (lines.length === 0) environment.tracepoints();

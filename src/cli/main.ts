@@ -11,6 +11,7 @@ type Runner = (args: Arguments) => Promise<number>;
 
 const RUNNERS: Record<string, () => Promise<Runner>> = {
   trace: async () => (await import("./trace.ts")).traceCommand,
+  record: async () => (await import("./record.ts")).recordCommand,
   build: async () => (await import("./build.ts")).buildCommand,
   run: async () => (await import("./run.ts")).runCommand,
   disasm: async () => (await import("./disasm.ts")).disasmCommand,

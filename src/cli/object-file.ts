@@ -1,11 +1,12 @@
 /** Files that commands are given: objects, and kernels' types. */
-import { UsageError } from "../base/index.ts";
+import { type SourceText, UsageError } from "../base/index.ts";
 import { Btf } from "../btf/index.ts";
 import type { CCompilation } from "../lang/c/index.ts";
+import type { CSourceOptions } from "../runtime/c-source.ts";
 import { type BpfObject, Elf, linkObjects, readObject, writeElf } from "../object/index.ts";
 import { textOption } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { compileInput, isCName, looksLikeC, type SayOptions } from "./c-input.ts";
+import { compileInputs, isCName, looksLikeC, type SayOptions } from "./c-input.ts";
 import { cSourceOptions } from "./c-options.ts";
 import { readInput, textOfInput } from "./input.ts";
 
@@ -38,37 +39,74 @@ export function readObjectOperand(args: Arguments, command: string, options: Inp
   return readOne(path, args, command, options);
 }
 
-/** The files that a command line names; several are linked to one object. Throws as {@link readObjectOperand} does. */
+/** The files that a command line names; several become one object. Throws as {@link readObjectOperand} does. */
 export function readLinkedOperands(
   args: Arguments,
   command: string,
   options: InputOptions = {},
-): Omit<ObjectInput, "path"> {
+): Omit<ObjectInput, "path" | "bytes"> {
   const [path, ...more] = args.operands;
   if (path === undefined || more.length === 0) return readObjectOperand(args, command, options);
-  const inputs = args.operands.map((file) => readOne(file, args, command, options));
-  const object = linkObjects(inputs.map(({ path: file, bytes }) => ({ name: baseName(file), bytes })));
-  return { object, bytes: inputs[0]!.bytes };
+  const made: CCompilation[] = [];
+  const files = args.operands.map((file) => inputOf(file, args, command));
+  const object = objectOfSources(files, command, (texts) => {
+    const compilation = compileInputs(texts, sourceOptions(args, command, options), options);
+    made.push(compilation);
+    return compilation.object;
+  });
+  const [compilation] = made;
+  return { object, ...(compilation === undefined ? {} : { compilation }) };
+}
+
+/** A file as it was read. */
+interface InputFile {
+  readonly path: string;
+  /** For messages. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** One object of several files: sources are compiled together, and linked to the object files. */
+export function objectOfSources(
+  files: readonly InputFile[],
+  command: string,
+  compile: (sources: readonly SourceText[]) => BpfObject,
+): BpfObject {
+  const texts = files
+    .filter(({ bytes }) => !isElf(bytes))
+    .map(({ name, path, bytes }) => ({ name, text: textOfInput(path, bytes, command) }));
+  const objects = files.filter(({ bytes }) => isElf(bytes));
+  if (objects.length === 0) return compile(texts);
+  const inputs = objects.map(({ name, bytes }) => ({ name: baseName(name), bytes }));
+  if (texts.length > 0) {
+    inputs.unshift({ name: baseName(texts[0]!.name), bytes: writeElf(compile(texts), { libbpfMinor: 8 }) });
+  }
+  return inputs.length === 1 ? readObject(inputs[0]!.bytes, { name: inputs[0]!.name }) : linkObjects(inputs);
+}
+
+/** A file that is an object, or C by its name, its contents or an option. */
+function inputOf(path: string, args: Arguments, command: string): InputFile {
+  const bytes = readInput(path, command);
+  const isC = isCName(path) || args.options.has("dialect") || (path === "-" && looksLikeC(textOf(bytes)));
+  if (!isElf(bytes) && !isC) throw noObject(path, bytes, command);
+  return { path, name: path === "-" ? "<stdin>" : path, bytes };
+}
+
+function sourceOptions(args: Arguments, command: string, options: InputOptions): CSourceOptions {
+  const btf = textOption(args, "btf");
+  return {
+    ...cSourceOptions(args, command),
+    forThisMachine: options.forThisMachine === true,
+    localTypes: options.localTypes === true,
+    ...(btf === undefined ? {} : { kernelTypes: readBtfFile(btf, command) }),
+  };
 }
 
 function readOne(path: string, args: Arguments, command: string, options: InputOptions): ObjectInput {
-  const bytes = readInput(path, command);
+  const { name, bytes } = inputOf(path, args, command);
   if (isElf(bytes)) return { path, bytes, object: readObject(bytes, { name: baseName(path) }) };
-  const isC = isCName(path) || args.options.has("dialect") || (path === "-" && looksLikeC(textOf(bytes)));
-  if (!isC) throw noObject(path, bytes, command);
-  const btf = textOption(args, "btf");
   const text = textOfInput(path, bytes, command);
-  const compilation = compileInput(
-    path,
-    text,
-    {
-      ...cSourceOptions(args, command),
-      forThisMachine: options.forThisMachine === true,
-      localTypes: options.localTypes === true,
-      ...(btf === undefined ? {} : { kernelTypes: readBtfFile(btf, command) }),
-    },
-    options,
-  );
+  const compilation = compileInputs([{ name, text }], sourceOptions(args, command, options), options);
   const { object } = compilation;
   return {
     path,

@@ -115,6 +115,12 @@ export const COMMANDS: readonly Command[] = [
         help: "run a command once all is attached, and end with it",
       },
       {
+        long: "on",
+        value: "FILE",
+        completes: "file",
+        help: "run on events that skep record wrote, instead of the running kernel",
+      },
+      {
         long: "list",
         short: "l",
         operandHint: "PATTERN",
@@ -170,6 +176,45 @@ export const COMMANDS: readonly Command[] = [
       ],
       ["skep trace -l 'tracepoint:sched:*'", "what can be traced"],
       ["skep trace -f json opensnoop.bt", "a script file, a JSON object a line"],
+      ["skep trace --on morning.skep -e 'tracepoint:sched:* { @[probe] = count(); }'", "ask a recording"],
+    ],
+  },
+  {
+    name: "record",
+    summary: "write events of the running kernel to a file, to run scripts on later",
+    usage: "-e PROBES -o FILE [OPTIONS]",
+    description:
+      "Records tracepoints with their arguments, the texts that they point to, the task, CPU and time, through a BPF program, until\n" +
+      "Ctrl-C is pressed, the seconds are over or the command ends. skep trace --on FILE then runs any script on what was recorded, as\n" +
+      "often as one likes, on any machine and without privileges.",
+    options: [
+      {
+        long: "execute",
+        short: "e",
+        value: "PROBES",
+        help: "tracepoints, separated by commas: tracepoint:CATEGORY:NAME, with * in either",
+      },
+      { ...OUTPUT, help: "the file to write" },
+      { long: "seconds", short: "s", value: "N", help: "end after so many seconds" },
+      {
+        long: "command",
+        short: "c",
+        value: "COMMAND",
+        completes: "command",
+        help: "run a command once recording has begun, and end with it",
+      },
+      {
+        long: "ring",
+        value: "MIB",
+        help: "size of the ring between kernel and file in MiB, a power of two (default 16)",
+      },
+      { long: "quiet", short: "q", help: "say nothing while recording" },
+      HELP,
+    ],
+    examples: [
+      ["skep record -e 'tracepoint:sched:*,tracepoint:syscalls:*' -o morning.skep", "scheduling and all system calls"],
+      ["skep record -s 10 -e 'tracepoint:block:*' -o disk.skep", "ten seconds of block requests"],
+      ["skep record -c 'npm test' -e 'tracepoint:syscalls:sys_enter_open*' -o files.skep", "what a command opens"],
     ],
   },
   {

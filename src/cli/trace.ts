@@ -32,6 +32,10 @@ export async function traceCommand(args: Arguments): Promise<number> {
     return listCommand(args, pid);
   }
   const { source, positional } = readScript(args, "trace");
+  if (options.has("on")) {
+    const { replayScript } = await import("./replay.ts");
+    return replayScript(args, source, positional);
+  }
   const compat: Compat = textOption(args, "compat") === "0.17" ? "0.17" : "0.26";
   const stages = debugStages(args);
   const verbose = options.has("verbose");

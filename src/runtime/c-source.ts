@@ -9,6 +9,7 @@ import {
   type CCompileOptions,
   compileC,
   type CompileError,
+  dialectOf,
 } from "../lang/c/index.ts";
 import { parseTracepointFormat } from "./environment.ts";
 import { HeaderFiles, type HeaderPlaces } from "./header-files.ts";
@@ -73,6 +74,46 @@ export function cCompileOptions(options: CSourceOptions = {}): CCompileOptions {
 export function compileSource(source: SourceText, options: CSourceOptions = {}): CCompilation {
   return compileC(source, cCompileOptions(options));
 }
+
+/** A variable that says the license, which every file of a program has. */
+const LICENSE = /\b(\w+)\s*\[\s*\d*\s*\]\s*(?:SEC|__attribute__\s*\(\s*\(\s*section)\s*\(\s*"license"/;
+
+/** Compiles several sources as one program: what one of them declares another may define. Throws as {@link compileSource}. */
+export function compileSources(sources: readonly SourceText[], options: CSourceOptions = {}): CCompilation {
+  const [first, ...more] = sources;
+  if (first === undefined) throw new TypeError("compileSources: a source is wanted");
+  if (more.length === 0) return compileSource(first, options);
+  const lines = sources.flatMap(({ name, text }, i) => {
+    const license = i === 0 ? undefined : LICENSE.exec(text)?.[1];
+    const include = `#include ${JSON.stringify(name)}`;
+    if (license === undefined) return [include];
+    return [`#define ${license} ${license}_of_source_${i + 1}`, include, `#undef ${license}`];
+  });
+  const texts = new Map(sources.map(({ name, text }) => [name, text]));
+  const compile = cCompileOptions(options);
+  const files = new HeaderFiles(options);
+  const text = `${lines.join("\n")}\n`;
+  // By what all of them use.
+  const dialect = options.dialect ?? dialectOf(sources.map((source) => source.text).join("\n"));
+  return compileC(
+    { name: TOGETHER, text },
+    {
+      ...compile,
+      name: first.name,
+      dialect,
+      headers: {
+        find: (request) => {
+          const known = request.from === TOGETHER ? texts.get(request.name) : undefined;
+          return known === undefined ? files.find(request) : { path: request.name, text: known, system: false };
+        },
+        nearest: (name) => files.nearest(name),
+      },
+    },
+  );
+}
+
+/** What includes the sources of a command line. */
+const TOGETHER = "<sources>";
 
 /** What may be behind the errors of a source: this kernel does not tell its types, and none were given. Undefined when that is not it. */
 export function lackOfTypes(error: CompileError, options: CSourceOptions): string | undefined {

@@ -13,7 +13,6 @@ import { sizeOf, tupleOffsets } from "../lang/bpftrace/types.ts";
 import type { Type } from "../lang/bpftrace/types.ts";
 import { attachProbes } from "./attach.ts";
 import type { Compat } from "./format/context.ts";
-import type { TracedChild } from "./child.ts";
 import { LinuxFormatContext } from "./context.ts";
 import { printfWriter } from "./format/printf.ts";
 import type { RecordWriter } from "./format/printf.ts";
@@ -23,6 +22,14 @@ import { FdOutput, OutputClosed } from "./output.ts";
 import type { Buffering } from "./output.ts";
 import { Printer } from "./printer.ts";
 import type { OutputFormat } from "./printer.ts";
+
+/** Something that begins once all is attached, and ends the run with its own end: a command, a recording that is replayed. */
+export interface Companion {
+  start(): void;
+  readonly ended: Promise<{ readonly failure?: unknown }>;
+  /** Ends it, however far it is. */
+  stop(): void;
+}
 
 /** How a run prints and when it ends. */
 export interface TraceOptions {
@@ -38,8 +45,8 @@ export interface TraceOptions {
   readonly quiet?: boolean;
   /** `warnf` is silent. */
   readonly noWarnings?: boolean;
-  /** The command that waits to be started once all is attached; the run ends with it. */
-  readonly child?: TracedChild;
+  /** What waits to be started once all is attached; the run ends with it. */
+  readonly child?: Companion;
   /** The run ends when this process does. */
   readonly pid?: number;
   /** Verifier's log, wanted even on success. */
@@ -216,7 +223,7 @@ export class TraceSession {
     if (child && !this.options.dryRun) {
       child.start();
       void child.ended.then(({ failure }) => {
-        if (failure) this.failure ??= failure;
+        if (failure !== undefined) this.failure ??= failure;
         this.stop();
       });
     }

@@ -39,6 +39,8 @@ export interface CCompileOptions {
   readonly macros?: readonly ({ readonly define: string } | { readonly undefine: string })[];
   /** `-include FILE`: read before the source. */
   readonly include?: readonly string[];
+  /** Of the object. Default: that of the source, without folder and ending. */
+  readonly name?: string;
   /** By what the source uses when absent. */
   readonly dialect?: CDialect;
   /** Machine whose registers `PT_REGS_*` name. Default x86_64. */
@@ -182,7 +184,7 @@ class FrontEnd {
     const sources = new SourceMap();
     this.options = options;
     this.diagnostics = new Diagnostics(sources);
-    this.objectName = objectName(source.name).replace(/\W/g, "_");
+    this.objectName = objectName(options.name ?? source.name).replace(/\W/g, "_");
     this.types = options.kernelTypes === undefined ? undefined : new KernelTypes(options.kernelTypes);
     const { arch, kernelVersion, target = DEFAULT_TARGET } = options;
     this.kernel = new KernelDeclarations(this.types, { arch, kernelVersion: kernelVersion ?? [...target.version, 0] });
@@ -222,6 +224,11 @@ class FrontEnd {
     diagnostics.throwIfErrors();
     return lowered;
   }
+}
+
+/** The dialect that a source is of, by what it uses. */
+export function dialectOf(text: string): CDialect {
+  return chooseDialect(text, undefined)?.name ?? "libbpf";
 }
 
 function chooseDialect(text: string, wanted: CDialect | undefined): DialectEntry | undefined {

@@ -1,5 +1,5 @@
 /** C for eBPF: a source file becomes an object, with no compiler and no headers on the machine. */
-export { compileC, lowerC, preprocessC } from "./compile.ts";
+export { compileC, dialectOf, lowerC, preprocessC } from "./compile.ts";
 export type { CCompilation, CCompileOptions, CDialect, CLowered, CompileC } from "./compile.ts";
 export { CompileError } from "./diagnostics.ts";
 export type { CDiagnostic, Diagnostics, Note } from "./diagnostics.ts";

@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { SkepError, type SourceText } from "../../base/index.ts";
-import type { CCompilation } from "../../lang/c/index.ts";
 import { type BpfObject, linkObjects, objectName, readObject, writeElf } from "../../object/index.ts";
 import type { CSourceOptions } from "../c-source.ts";
 import { Collection, type CollectionOptions } from "./collection.ts";
@@ -94,17 +93,17 @@ async function objectOf(
     return { object, events: {} };
   }
   // The compiler is loaded by those who need it.
-  const { bccEvents, compileSource } = await import("../c-source.ts");
-  const compile = (source: SourceText): CCompilation => compileSource(source, { forThisMachine: true, ...options });
-  if (inputs.length === 1 && first !== undefined && "source" in first) {
-    const compilation = compile(first.source);
-    const object = name === first.name ? compilation.object : { ...compilation.object, name: objectName(name) };
-    return { object, events: bccEvents(compilation) };
+  const { bccEvents, compileSources } = await import("../c-source.ts");
+  const sources = inputs.flatMap((input) => ("source" in input ? [input.source] : []));
+  const compilation = compileSources(sources, { forThisMachine: true, ...options });
+  const events = bccEvents(compilation);
+  if (sources.length === inputs.length) {
+    const { object } = compilation;
+    return { object: name === first?.name ? object : { ...object, name: objectName(name) }, events };
   }
-  const objects = inputs.map((input) =>
-    "bytes" in input ? input : { name: input.name, bytes: writeElf(compile(input.source).object, { libbpfMinor: 8 }) },
-  );
-  return { object: linkObjects(objects, { name }), events: {} };
+  const objects = inputs.flatMap((input) => ("bytes" in input ? [input] : []));
+  const compiled = { name: sources[0]!.name, bytes: writeElf(compilation.object, { libbpfMinor: 8 }) };
+  return { object: linkObjects([compiled, ...objects], { name }), events };
 }
 
 function isList(source: ObjectSource | readonly ObjectSource[]): source is readonly ObjectSource[] {

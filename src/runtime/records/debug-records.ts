@@ -55,7 +55,9 @@ export class DebugRecords {
   get lack(): string {
     const { types } = this;
     if (this.damage !== undefined) return `, and the debug information is damaged: ${this.damage}`;
-    return types.length === 0 && this.object.locals === undefined ? ", and there is no debug information (clang -g), which has more" : "";
+    return types.length === 0 && this.object.locals === undefined
+      ? ", and there is no debug information (clang -g), which has more"
+      : "";
   }
 
   /** Structs with a tag, each once. */
