@@ -179,7 +179,7 @@ class BPF(metaclass=Constants):
                 _, kind, name = line.split()[:3]
                 if kind in "tTwW" and pattern.fullmatch(name):
                     found.append(name.encode())
-        return found or [text_of(event_re).strip("^$").encode()]
+        return found
 
     @staticmethod
     def get_tracepoints(tp_re):
