@@ -143,6 +143,11 @@ export class SourceMap {
     return this.files[Math.max(0, low - 1)]!;
   }
 
+  /** The place behind a token of some characters; the token's own when an expansion made it. */
+  behind(location: number, length: number): number {
+    return location >= EXPANSIONS ? location : location + length;
+  }
+
   /** Where a token's characters are, in a file. */
   spelling(location: number): number {
     let at = location;

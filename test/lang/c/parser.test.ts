@@ -340,7 +340,7 @@ void f(void) {
 });
 
 const mistakes: readonly (readonly [string, string])[] = [
-  ["int f(void) { return 1 }", "main.c:1:24: error: ; is missing behind return, here is }"],
+  ["int f(void) { return 1 }", "main.c:1:23: error: ; is missing behind return, here is }"],
   ["int f(void) { return x; }", "main.c:1:22: error: x is not declared"],
   ["int count; int f(void) { return cuont; }", "did you mean count?"],
   [
@@ -349,7 +349,7 @@ const mistakes: readonly (readonly [string, string])[] = [
   ],
   ["struct p { int x; }; int f(struct p *p) { return p.x; }", "use -> instead"],
   ["struct p { int x; }; int f(struct p p) { return p->x; }", "use . instead"],
-  ["int g(int a); int f(void) { return g(1, 2); }", "main.c:1:36: error: g takes 1 argument, here are 2"],
+  ["int g(int a); int f(void) { return g(1, 2); }", "main.c:1:41: error: g takes 1 argument, here are 2"],
   ["struct q; int f(struct q *p) { return p->x; }", "struct q is declared, but not defined"],
   ["int f(void) { int n = f(); int a[n]; return 0; }", "eBPF has no arrays whose size is known only at run time"],
   ["double d; double f(void) { return d * 2; }", "eBPF has no floating-point numbers"],

@@ -134,25 +134,25 @@ const mistakes: readonly (readonly [text: string, message: string])[] = [
     "#include <nothing.h>",
     "main.c:1:10: error: there is no header <nothing.h>\n  #include <nothing.h>\n           ^~~~~~~~~~~\n  add the folder that has it with -I",
   ],
-  ["#include", 'main.c:1:1: error: #include needs "FILE" or <FILE>\n  #include\n  ^~~~~~~'],
+  ["#include", 'main.c:1:2: error: #include needs "FILE" or <FILE>\n  #include\n   ^~~~~~~'],
   [
     "#inclde <a.h>",
     "main.c:1:2: error: there is no directive #inclde\n  #inclde <a.h>\n   ^~~~~~\n  did you mean #include?",
   ],
-  ["#if 1\nx", "main.c:1:1: error: #if has no #endif\n  #if 1\n  ^~~"],
-  ["#endif", "main.c:1:1: error: #endif without #if\n  #endif\n  ^~~~~"],
+  ["#if 1\nx", "main.c:1:2: error: #if has no #endif\n  #if 1\n   ^~"],
+  ["#endif", "main.c:1:2: error: #endif without #if\n  #endif\n   ^~~~~"],
   [
     "#if 1\n#else\n#else\n#endif",
-    "main.c:3:2: error: #else behind #else\n  #else\n   ^\nmain.c:2:1: note: the #else is here\n  #else\n  ^",
+    "main.c:3:2: error: #else behind #else\n  #else\n   ^\nmain.c:2:2: note: the #else is here\n  #else\n   ^",
   ],
-  ["#if 1 +\n#endif", "main.c:1:1: error: the condition ends too early\n  #if 1 +\n  ^~"],
+  ["#if 1 +\n#endif", "main.c:1:8: error: the condition ends too early\n  #if 1 +\n         ^"],
   ["#if 1 / 0\n#endif", "main.c:1:7: error: division by zero in the condition\n  #if 1 / 0\n        ^"],
   ["#if FOO(1)\n#endif", "main.c:1:5: error: there is no macro FOO\n  #if FOO(1)\n      ^~~"],
   ["#if 1.0\n#endif", "main.c:1:5: error: 1.0: eBPF has no floating-point numbers\n  #if 1.0\n      ^~~"],
   ["#define f(a, a) a", "main.c:1:14: error: the macro has two parameters a\n  #define f(a, a) a\n               ^"],
   [
     "#define f(a) #b",
-    "main.c:1:14: error: # makes a string of a parameter of the macro: the name of one must follow\n  #define f(a) #b\n               ^",
+    "main.c:1:15: error: # makes a string of a parameter of the macro: the name of one must follow\n  #define f(a) #b\n                ^",
   ],
   [
     "#define f ## 1",
@@ -160,7 +160,7 @@ const mistakes: readonly (readonly [text: string, message: string])[] = [
   ],
   [
     "#define f(a, b) a\nint x = f(1);",
-    "main.c:2:9: error: macro f takes 2 arguments, here are 1\n  int x = f(1);\n          ^\nmain.c:1:9: note: macro f is defined here\n  #define f(a, b) a\n          ^",
+    "main.c:2:12: error: macro f takes 2 arguments, here are 1\n  int x = f(1);\n             ^\nmain.c:1:9: note: macro f is defined here\n  #define f(a, b) a\n          ^",
   ],
   [
     "#define f(a) a\nf(1",
@@ -170,7 +170,7 @@ const mistakes: readonly (readonly [text: string, message: string])[] = [
     "#define f(a, b) a ## b\n\tf(+, x)",
     'main.c:2:2: error: pasting "+" and "x" does not make one token\n  \tf(+, x)\n  \t^\n  ## joins two tokens to one, such as a name and a number\nmain.c:2:4: note: expanded from macro \'f\'\n  \tf(+, x)\n  \t  ^',
   ],
-  ["#error no such kernel", "main.c:1:1: error: no such kernel\n  #error no such kernel\n  ^~~~~~"],
+  ["#error no such kernel", "main.c:1:2: error: no such kernel\n  #error no such kernel\n   ^~~~~"],
   [
     "#define A 1\n#define A 2",
     "main.c:2:9: warning: macro A is defined anew\n  #define A 2\n          ^\nmain.c:1:9: note: it was defined here\n  #define A 1\n          ^",

@@ -181,11 +181,22 @@ export function toBool(value: Expr): Expr {
   return shapeOf(value.type).kind === "bool" ? value : cast(value, BOOL, "bool");
 }
 
+/** What is said of computing with floating-point numbers. */
+export const noFloating: { readonly message: string; readonly hint: string } = {
+  message: "eBPF has no floating-point numbers",
+  hint: "scale the numbers so that integers are precise enough: thousandths, or bits behind the point",
+};
+
 /** A condition: a scalar value. */
-export function condition(diagnostics: Diagnostics, expr: Expr): Expr {
+export function condition(diagnostics: Diagnostics, expr: Expr, location: number = expr.location): Expr {
   const value = rvalue(expr);
-  if (isScalar(value.type) && shapeOf(value.type).kind !== "float") return value;
-  diagnostics.error(value.location, `a condition cannot be of type ${typeText(value.type)}`);
+  const { kind } = shapeOf(value.type);
+  if (isScalar(value.type) && kind !== "float") return value;
+  if (kind === "float") {
+    diagnostics.error(location, noFloating.message, noFloating);
+    return cast(value, INT, "none");
+  }
+  diagnostics.error(location, `a condition cannot be of type ${typeText(value.type)}`);
   return cast(value, INT, "none");
 }
 
@@ -199,7 +210,7 @@ export function explicitCast(diagnostics: Diagnostics, expr: Expr, type: CType, 
   if (to.kind === "float" || from.kind === "float") {
     const constant = constantConversion(value, unqualified(type));
     if (constant !== undefined) return { ...constant, location };
-    diagnostics.error(location, "eBPF has no floating-point numbers");
+    diagnostics.error(location, noFloating.message, noFloating);
     return made("none");
   }
   if (to.kind === "bool" && isScalar(value.type)) return made(from.kind === "bool" ? "none" : "bool");
@@ -209,7 +220,7 @@ export function explicitCast(diagnostics: Diagnostics, expr: Expr, type: CType, 
   if (to.kind === "pointer" && isInteger(value.type)) return made("integer-to-pointer");
   // To the same struct, or GNU's cast to a union of one of its members' types.
   if (to.kind === "record" && compatible(type, value.type)) return made("none");
-  diagnostics.error(location, `${typeText(value.type)} cannot be cast to ${typeText(type)}`);
+  diagnostics.error(value.location, `${typeText(value.type)} cannot be cast to ${typeText(type)}`);
   return made("none");
 }
 

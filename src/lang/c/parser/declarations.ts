@@ -81,6 +81,8 @@ const synonyms: ReadonlyMap<string, string> = new Map([
   ["__complex__", "_Complex"],
   ["__asm__", "asm"],
   ["__asm", "asm"],
+  ["__thread", "_Thread_local"],
+  ["thread_local", "_Thread_local"],
   ["alignas", "_Alignas"],
   ["alignof", "_Alignof"],
   ["static_assert", "_Static_assert"],
@@ -215,7 +217,10 @@ export class DeclarationParser {
       const token = tokens.peek();
       const word = keywordOf(token);
       if (word === "__extension__" || word === "auto" || word === "register") tokens.next();
-      else if (word === "_Thread_local") errorAt(context, tokens.next(), "programs have no threads of their own");
+      else if (word === "_Thread_local")
+        errorAt(context, tokens.next(), "eBPF has no variables of a thread", {
+          hint: "a map of type BPF_MAP_TYPE_PERCPU_ARRAY or BPF_MAP_TYPE_TASK_STORAGE holds one for each CPU or task",
+        });
       else if (STORAGE.has(word)) {
         if (storage !== undefined && storage !== word)
           errorAt(context, token, `${word} and ${storage} exclude each other`);

@@ -36,6 +36,7 @@ import {
   elementOf,
   explicitCast,
   markAddressTaken,
+  noFloating,
   promote,
   rvalue,
   unqualified,
@@ -159,7 +160,8 @@ export class ExpressionParser {
           const isFloat = shapeOf(operand.type).kind === "float";
           diagnostics.error(
             location,
-            isFloat ? "eBPF has no floating-point numbers" : `${token.text} does not go with ${typeText(operand.type)}`,
+            isFloat ? noFloating.message : `${token.text} does not go with ${typeText(operand.type)}`,
+            isFloat ? noFloating : {},
           );
           return integerOf(0n, INT, location);
         }
@@ -171,14 +173,16 @@ export class ExpressionParser {
         return {
           kind: "unary",
           operator: "!",
-          operand: condition(diagnostics, this.castExpression()),
+          operand: condition(diagnostics, this.castExpression(), location),
           type: INT,
           location,
         };
       case "&&":
         tokens.next();
         tokens.next();
-        diagnostics.error(location, "eBPF has no jumps to computed places: the address of a label cannot be taken");
+        diagnostics.error(location, "eBPF has no jumps to computed places: the address of a label cannot be taken", {
+          hint: "choose by switch",
+        });
         return cast(integerOf(0n, INT, location), pointerTo(VOID), "integer-to-pointer");
       default:
         return this.postfix(this.primary());
@@ -254,7 +258,7 @@ export class ExpressionParser {
         case ".":
         case "->":
           tokens.next();
-          expr = this.member(expr, token.text === "->", tokens.next());
+          expr = this.member(expr, token.text === "->", tokens.next(), token);
           break;
         case "++":
         case "--":
@@ -291,7 +295,7 @@ export class ExpressionParser {
     return this.postfix(this.member(pointer, true, this.context.tokens.next()));
   }
 
-  private member(base: Expr, arrow: boolean, name: Token): Expr {
+  private member(base: Expr, arrow: boolean, name: Token, operator: Token = name): Expr {
     const { context } = this;
     let record = base;
     const shape = shapeOf(base.type);
@@ -301,7 +305,7 @@ export class ExpressionParser {
       if (to.kind !== "pointer") {
         errorAt(
           context,
-          name,
+          operator,
           `-> needs a pointer, this is ${typeText(base.type)}`,
           shape.kind === "record" ? { hint: "use . instead" } : {},
         );
@@ -309,20 +313,20 @@ export class ExpressionParser {
       }
       record = { kind: "dereference", operand: pointer, type: to.to, location: name.location };
     } else if (shape.kind === "pointer") {
-      errorAt(context, name, `. needs a struct or union, this is the pointer ${typeText(base.type)}`, {
+      errorAt(context, operator, `. needs a struct or union, this is the pointer ${typeText(base.type)}`, {
         hint: "use -> instead",
       });
       return integerOf(0n, INT, name.location);
     }
     const type = shapeOf(record.type);
     if (type.kind !== "record") {
-      errorAt(context, name, `${typeText(record.type)} has no members`);
+      errorAt(context, operator, `${typeText(record.type)} has no members`);
       return integerOf(0n, INT, name.location);
     }
     const body = type.contents;
     if (body === undefined) {
       const hint = context.scopes.whyNoRecord(type.tag);
-      errorAt(context, name, `${typeText(type)} is declared, but not defined`, hint === undefined ? {} : { hint });
+      errorAt(context, operator, `${typeText(type)} is declared, but not defined`, hint === undefined ? {} : { hint });
       return integerOf(0n, INT, name.location);
     }
     const found = findField(body, name.text);
@@ -374,16 +378,17 @@ export class ExpressionParser {
     const { context } = this;
     const { tokens, diagnostics } = context;
     const args: Expr[] = [];
-    if (tokens.accept(")") === undefined) {
+    let close = tokens.accept(")");
+    if (close === undefined) {
       do args.push(this.assignment());
       while (tokens.accept(",") !== undefined);
-      tokens.expect(")", "behind the arguments");
+      close = tokens.expect(")", "behind the arguments");
     }
     const value = rvalue(callee);
     const pointer = shapeOf(value.type);
     const type = pointer.kind === "pointer" ? shapeOf(pointer.to) : undefined;
     if (type?.kind !== "function") {
-      diagnostics.error(callee.location, `${typeText(callee.type)} is no function`);
+      diagnostics.error(open.location, `${typeText(callee.type)} is no function`);
       return integerOf(0n, INT, open.location);
     }
     const name =
@@ -395,13 +400,13 @@ export class ExpressionParser {
     return {
       kind: "call",
       callee: value,
-      args: this.checkedArguments(name, type, args, callee),
+      args: this.checkedArguments(name, type, args, callee, close?.location ?? open.location),
       type: unqualified(type.result),
       location: callee.location,
     };
   }
 
-  private checkedArguments(name: string, type: FunctionType, args: readonly Expr[], callee: Expr): Expr[] {
+  private checkedArguments(name: string, type: FunctionType, args: readonly Expr[], callee: Expr, end: number): Expr[] {
     const { diagnostics } = this.context;
     const { params, variadic, unprototyped } = type;
     const fits = unprototyped || (variadic ? args.length >= params.length : args.length === params.length);
@@ -410,10 +415,11 @@ export class ExpressionParser {
         callee.kind === "function" && callee.func.location > 0
           ? [{ location: callee.func.location, message: `${name} is declared here` }]
           : [];
+      // At the first that is too much, or where one is missing.
       diagnostics.error(
-        callee.location,
+        args[params.length]?.location ?? end,
         `${name} takes ${variadic ? "at least " : ""}${params.length} argument${params.length === 1 ? "" : "s"}, here are ${args.length}`,
-        { length: name.length, notes },
+        { notes },
       );
     }
     return args.map((arg, i) => {
@@ -469,7 +475,9 @@ export class ExpressionParser {
     const floating = "problem" in constant ? floatingConstant(token.text) : undefined;
     if (floating !== undefined) return { kind: "floating", value: floating, type: DOUBLE, location: token.location };
     if ("problem" in constant) {
-      errorAt(this.context, token, constant.problem);
+      const { at = 0, problem } = constant;
+      const location = this.context.diagnostics.sources.behind(token.location, at);
+      this.context.diagnostics.error(location, problem, { length: token.text.length - at });
       return integerOf(0n, INT, token.location);
     }
     const { value, unsigned, longs, decimal } = constant;

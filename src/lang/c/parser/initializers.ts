@@ -59,7 +59,11 @@ export class InitializerParser {
     if (shape.kind === "record" && shape.contents === undefined) {
       context.diagnostics.error(variable.location, `${typeText(variable.type)} is not defined`);
     }
-    const count = nested(context, () => this.element(whole, values, variable.name));
+    const count = nested(context, () =>
+      shape.kind === "record" && !braces
+        ? this.wholeRecord(whole, values, variable)
+        : this.element(whole, values, variable.name),
+    );
     if (shape.kind === "array" && shape.count === undefined) {
       variable.type = qualified(
         { kind: "array", of: elementOf(variable.type), count: count ?? 0 },
@@ -79,6 +83,19 @@ export class InitializerParser {
     variable.initializer = initializer;
     if (variable.storage !== "local") this.checkConstant(initializer, variable);
     this.held = heldBefore;
+  }
+
+  /** A struct or union from a value of its own type: without braces there is no other. */
+  private wholeRecord(whole: Part, values: InitialValue[], variable: VariableDecl): undefined {
+    const { context } = this;
+    const value = assignable(
+      context.diagnostics,
+      context.expressions.assignment(),
+      whole.type,
+      "initialiser",
+      `of ${variable.name}`,
+    );
+    values.push({ ...whole, value });
   }
 
   private checkConstant(initializer: Initializer, variable: VariableDecl): void {

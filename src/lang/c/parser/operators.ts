@@ -15,6 +15,7 @@ import {
   promote,
   rvalue,
   unqualified,
+  noFloating,
 } from "./conversions.ts";
 
 const COMPARISONS: ReadonlySet<string> = new Set(["==", "!=", "<", ">", "<=", ">="]);
@@ -89,10 +90,8 @@ export class Operators {
     const isFloat = [a, b].some((e) => shapeOf(e.type).kind === "float");
     this.diagnostics.error(
       location,
-      isFloat
-        ? "eBPF has no floating-point numbers"
-        : `${operator} does not go with ${typeText(a.type)} and ${typeText(b.type)}`,
-      { length: operator.length },
+      isFloat ? noFloating.message : `${operator} does not go with ${typeText(a.type)} and ${typeText(b.type)}`,
+      { length: operator.length, ...(isFloat ? { hint: noFloating.hint } : {}) },
     );
     return false;
   }

@@ -69,7 +69,9 @@ export class StatementParser {
     const statements: Stmt[] = [];
     while (!tokens.at("}")) {
       if (tokens.atEnd) {
-        errorAt(context, open, "this brace is not closed");
+        errorAt(context, tokens.peek(), "} is missing at the end of the file", {
+          notes: [{ location: open.location, message: "this brace is not closed" }],
+        });
         break;
       }
       this.blockItem(statements);
@@ -94,7 +96,7 @@ export class StatementParser {
       // Words of statements and labels are looked up nowhere: the kernel's names are many.
       !Object.hasOwn(this.table, word) &&
       !tokens.peek(1).is(":") &&
-      declarations.startsDeclaration(token) &&
+      (declarations.startsDeclaration(token) || this.misspellsType(token)) &&
       !(word === "__extension__" && !declarations.startsDeclaration(tokens.peek(1)))
     ) {
       for (const variable of this.unit.localDeclaration())
@@ -119,6 +121,17 @@ export class StatementParser {
   /** What a label is called in its function. */
   private labelName(name: Token): string {
     return this.localLabels.findLast((names) => names.has(name.text))?.get(name.text) ?? name.text;
+  }
+
+  /** True for a name that is nothing, with another name behind it: a declaration was meant. */
+  private misspellsType(token: Token): boolean {
+    const { scopes, tokens } = this.context;
+    return (
+      token.name !== undefined &&
+      tokens.peek(1).kind === TokenKind.IDENTIFIER &&
+      keywordOf(tokens.peek(1)) !== "asm" &&
+      scopes.find(token.name) === undefined
+    );
   }
 
   private isFallthrough(): boolean {
@@ -353,7 +366,12 @@ export class StatementParser {
     const word = tokens.next();
     const name = tokens.next();
     if (name.kind !== TokenKind.IDENTIFIER)
-      errorAt(context, name, name.is("*") ? "eBPF has no jumps to computed places" : "goto needs a label");
+      errorAt(
+        context,
+        name,
+        name.is("*") ? "eBPF has no jumps to computed places" : "goto needs a label",
+        name.is("*") ? { hint: "choose by switch" } : {},
+      );
     else this.gotos.push({ token: name, label: this.labelName(name) });
     this.semicolon("behind goto");
     return { kind: "goto", label: this.labelName(name), location: word.location };

@@ -25,6 +25,9 @@ const MOST_MEMBERS = 100_000;
 /** Parses tagged types. */
 export class TagParser {
   private readonly context: ParserContext;
+  /** Records that the body being read has defined. */
+  private inside: RecordType[] = [];
+  private readonly innerOf = new WeakMap<RecordType, readonly RecordType[]>();
 
   constructor(context: ParserContext) {
     this.context = context;
@@ -69,7 +72,8 @@ export class TagParser {
     const members = skipped === undefined ? nested(context, () => this.members(record)) : [];
     parseAttributes(context, attributes);
     for (const pushed of context.pushedAttributes) if (pushed.records) Object.assign(attributes, pushed.attributes);
-    if (attributes.preserveAccessIndex === true) record.preserveAccessIndex = true;
+    this.inside.push(record);
+    if (attributes.preserveAccessIndex === true) this.preserve(record);
     if (attributes.declTags !== undefined) record.declTags = attributes.declTags;
     const layout = {
       ...(attributes.packed === true ? { packed: true } : {}),
@@ -103,7 +107,15 @@ export class TagParser {
     record: RecordType,
     place: Pick<ParserContext, "tokens" | "pushedAttributes" | "packing">,
   ): MemberDeclaration[] {
-    return this.elsewhere(place, () => this.members(record, place.tokens.peek()));
+    const members = this.elsewhere(place, () => this.members(record, place.tokens.peek()));
+    if (record.preserveAccessIndex) this.preserve(record);
+    return members;
+  }
+
+  /** The attribute is also that of all records that are defined inside, as clang has it (`handleBPFPreserveAIRecord`). */
+  private preserve(record: RecordType): void {
+    record.preserveAccessIndex = true;
+    for (const inner of this.innerOf.get(record) ?? []) this.preserve(inner);
   }
 
   /** Runs a part that reads what was passed over, at the level of the file, from within whatever is being read. */
@@ -119,6 +131,15 @@ export class TagParser {
   }
 
   private members(record: RecordType, open: Token = this.context.tokens.next()): MemberDeclaration[] {
+    const around = this.inside;
+    this.inside = [];
+    const members = this.memberList(record, open);
+    this.innerOf.set(record, this.inside);
+    this.inside = around;
+    return members;
+  }
+
+  private memberList(record: RecordType, open: Token): MemberDeclaration[] {
     const { context } = this;
     const { tokens } = context;
     const members: MemberDeclaration[] = [];
@@ -194,7 +215,7 @@ export class TagParser {
     const expr = context.expressions.conditional();
     const value = constantInteger(expr);
     const fail = (what: string): number => {
-      context.diagnostics.error(expr.location, what);
+      context.diagnostics.error(name?.location ?? expr.location, what, { length: name?.text.length ?? 1 });
       return 1;
     };
     if (!isInteger(type)) return fail(`a bitfield cannot be of type ${typeText(type)}`);

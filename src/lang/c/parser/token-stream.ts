@@ -11,6 +11,7 @@ export class TokenStream {
   private readonly diagnostics: Diagnostics;
   private readonly pragma: (token: Token) => void;
   private readonly ahead: Token[] = [];
+  private last: Token | undefined;
 
   /** `pragma` is called for each pragma when the token before it has been read. Tokens come from `source` when there is one. */
   constructor(
@@ -44,6 +45,7 @@ export class TokenStream {
   next(): Token {
     const token = this.peek();
     if (token.kind !== TokenKind.END) this.ahead.shift();
+    this.last = token;
     return token;
   }
 
@@ -104,9 +106,11 @@ export class TokenStream {
     if (this.at(text)) return this.next();
     const found = this.peek();
     const what = found.kind === TokenKind.END ? "the end of the file" : found.text;
-    this.diagnostics.error(found.location, `${text} is missing ${where}, here is ${what}`, {
-      length: Math.max(1, found.text.length),
-    });
+    const message = `${text} is missing ${where}, here is ${what}`;
+    // A semicolon belongs to what it ends, wherever the next thing stands.
+    if (text === ";" && this.last !== undefined)
+      this.diagnostics.error(this.diagnostics.sources.behind(this.last.location, this.last.text.length), message);
+    else this.diagnostics.error(found.location, message, { length: Math.max(1, found.text.length) });
     return undefined;
   }
 

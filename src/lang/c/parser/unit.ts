@@ -127,6 +127,10 @@ export class UnitParser {
     const { context } = this;
     const { tokens, statements } = context;
     if (tokens.accept(";") !== undefined) return;
+    if (tokens.at("}")) {
+      errorAt(context, tokens.next(), "} closes nothing");
+      return;
+    }
     const word = keywordOf(tokens.peek());
     if (word === "_Static_assert") statements.staticAssert();
     else if (word === "asm") {
@@ -167,7 +171,10 @@ export class UnitParser {
       else if (declarator.type.kind === "function") {
         const func = this.declareFunction(name, declarator, specifiers);
         if (first && tokens.at("{")) {
-          if (!atFile) errorAt(context, tokens.peek(), "a function within a function cannot be");
+          if (!atFile)
+            errorAt(context, tokens.peek(), "a function within a function cannot be", {
+              hint: "define it as a static function of the file, and pass what it needs",
+            });
           this.define(func, declarator);
           return made;
         }
@@ -248,7 +255,9 @@ export class UnitParser {
       });
     func.type = declarator.type as FunctionType;
     if (func.type.variadic)
-      errorAt(context, name, `${name.text} takes any number of arguments: a function of eBPF takes up to five`);
+      errorAt(context, name, `${name.text} takes any number of arguments: a function of eBPF takes up to five`, {
+        hint: "pass an array and its size, or make it a macro",
+      });
     const result = shapeOf(func.type.result);
     if (result.kind === "record" && result.contents === undefined)
       errorAt(context, name, `${typeText(result)} is not defined`);

@@ -53,8 +53,11 @@ export class Condition {
       return value !== 0n;
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
-      const at = error.at.kind === TokenKind.END ? this.directive : error.at;
-      preprocessor.diagnostics.error(at.location, error.what, { length: Math.max(1, at.text.length) });
+      const { at, what } = error;
+      const last = this.tokens.at(-1) ?? this.directive;
+      if (at.kind === TokenKind.END)
+        preprocessor.diagnostics.error(preprocessor.sources.behind(last.location, last.text.length), what);
+      else preprocessor.diagnostics.error(at.location, what, { length: Math.max(1, at.text.length) });
       return false;
     } finally {
       preprocessor.closeList();

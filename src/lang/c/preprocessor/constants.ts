@@ -21,6 +21,8 @@ export function floatingConstant(text: string): number | undefined {
 /** Why a constant is none. */
 export interface ConstantProblem {
   readonly problem: string;
+  /** Characters before the one that is wrong. */
+  readonly at?: number;
 }
 
 /** Reads an integer constant: decimal, hexadecimal, octal, binary, with suffixes. */
@@ -28,11 +30,13 @@ export function integerConstant(text: string): IntegerConstant | ConstantProblem
   const match = /^(0[xX][\da-fA-F]*|0[bB][01]*|\d+)([uUlL]*)$/.exec(text);
   if (match === null) {
     const float = /^(?:\d+\.\d*|\.\d+|\d+[eE]|0[xX][\da-fA-F]*\.|0[xX][\da-fA-F]+[pP])/.test(text);
-    return { problem: float ? `${text}: eBPF has no floating-point numbers` : `${text} is no number` };
+    if (float) return { problem: `${text}: eBPF has no floating-point numbers` };
+    const at = /^(?:0[xX](?=[\da-fA-F])[\da-fA-F]+|0[bB][01]+|\d+)/.exec(text)?.[0].length;
+    return { problem: `${text} is no number`, ...(at === undefined ? {} : { at }) };
   }
   const [, digits, suffix] = match as unknown as [string, string, string];
   if (!/^(?:u?(?:ll?)?|(?:ll?)u)$/i.test(suffix) || /lL|Ll/.test(suffix)) {
-    return { problem: `${text}: ${suffix} is no suffix of an integer (u, l, ul, ll, ull)` };
+    return { problem: `${text}: ${suffix} is no suffix of an integer (u, l, ul, ll, ull)`, at: digits.length };
   }
   const longs = (suffix.match(/l/gi)?.length ?? 0) as 0 | 1 | 2;
   const unsigned = /u/i.test(suffix);
@@ -40,7 +44,8 @@ export function integerConstant(text: string): IntegerConstant | ConstantProblem
   let value: bigint;
   let decimal = false;
   if (/^0\d/.test(digits)) {
-    if (/[89]/.test(digits)) return { problem: `${text}: an octal number has no digits 8 and 9` };
+    const at = digits.search(/[89]/);
+    if (at !== -1) return { problem: `${text}: an octal number has no digits 8 and 9`, at };
     value = BigInt(`0o${digits.slice(1)}`);
   } else {
     value = BigInt(digits);

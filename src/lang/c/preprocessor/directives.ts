@@ -68,7 +68,7 @@ export class Directives {
   leaveFile(): void {
     const open = this.conditionals.at(-1)!;
     for (const { location, word } of open.toReversed()) {
-      this.preprocessor.diagnostics.error(location, `#${word} has no #endif`, { length: word.length + 1 });
+      this.preprocessor.diagnostics.error(location, `#${word} has no #endif`, { length: word.length });
     }
     open.length = 0;
     if (this.conditionals.length > 1) this.conditionals.pop();
@@ -82,7 +82,7 @@ export class Directives {
       const word = lexer.next();
       // A line with nothing but its sign does nothing.
       if (word.kind === TokenKind.LINE_END) return undefined;
-      const at = word.at(hash.location);
+      const at = word;
       if (word.kind === TokenKind.NUMBER) return this.lineMarker(word);
       const directive = word.name === undefined ? undefined : this.lookUp(word.name.text);
       if (directive !== undefined) return directive(at);
@@ -236,7 +236,7 @@ export class Directives {
         token.is("#") &&
         (next?.name === undefined || !(params.includes(next.name) || next.name === this.preprocessor.vaOpt))
       ) {
-        this.error(token, "# makes a string of a parameter of the macro: the name of one must follow");
+        this.error(next ?? token, "# makes a string of a parameter of the macro: the name of one must follow");
         return false;
       }
       if (token.name === vaArgs && !variadic) {
@@ -386,7 +386,7 @@ export class Directives {
   private message(at: Token, severity: "error" | "warning"): undefined {
     const text = this.lexer.restOfLine();
     this.preprocessor.diagnostics[severity](at.location, text === "" ? `#${severity}` : text, {
-      length: severity.length + 1,
+      length: severity.length,
     });
   }
 

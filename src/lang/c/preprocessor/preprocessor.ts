@@ -271,6 +271,7 @@ export class Preprocessor implements Substituter {
     this.nextUnexpanded();
     const args: Token[][] = [[]];
     let depth = 0;
+    let close = use;
     for (;;) {
       const token = this.nextUnexpanded();
       if (token.kind === TokenKind.END || token.kind === TokenKind.LINE_END) {
@@ -281,8 +282,10 @@ export class Preprocessor implements Substituter {
         return undefined;
       }
       if (token.is("(")) depth++;
-      else if (token.is(")") && depth-- === 0) break;
-      else if (token.is(",") && depth === 0 && !(macro.variadic && args.length >= count)) {
+      else if (token.is(")") && depth-- === 0) {
+        close = token;
+        break;
+      } else if (token.is(",") && depth === 0 && !(macro.variadic && args.length >= count)) {
         args.push([]);
         continue;
       }
@@ -296,11 +299,13 @@ export class Preprocessor implements Substituter {
     if (macro.variadic && args.length === count - 1) args.push([]);
     if (args.length === count) return args;
     const needs = macro.variadic ? `at least ${count - 1}` : String(count);
+    // At the first that is too much, or where one is missing.
+    const at = args[count]?.[0] ?? close;
     this.diagnostics.error(
-      use.location,
+      at.location,
       `macro ${macro.name.text} takes ${needs} argument${needs === "1" ? "" : "s"}, here are ${args.length}`,
       {
-        length: use.text.length,
+        length: at.text.length,
         notes: [{ location: macro.location, message: `macro ${macro.name.text} is defined here` }],
       },
     );
