@@ -4,35 +4,16 @@
  * anew where that is cheaper. Physical registers are nodes 0 to 9 of the interference graph.
  */
 import { SkepError } from "../../base/index.ts";
+import { PairSet } from "./pair-set.ts";
 import { liveness } from "./liveness.ts";
+import { spill } from "./spill.ts";
 import { Bpf, defsOf, FP, isMove, termUses, usesOf } from "./machine.ts";
-import type { AsmInst, FrameObject, MFunc, MInst, Reg } from "./machine.ts";
+import type { AsmInst, MFunc, Reg } from "./machine.ts";
 
 /** Number of colours. */
 const K = 10;
 /** Registers that calls destroy come first: using them costs nothing, those the callee keeps cost a push in the JIT's prologue. */
 const COLOUR_ORDER: readonly Reg[] = [1, 2, 3, 4, 5, 0, 6, 7, 8, 9];
-
-/** A square bit matrix, or a set when the matrix would be too large. */
-class PairSet {
-  private readonly size: number;
-  private readonly bits: Uint32Array | null;
-  private readonly pairs = new Set<number>();
-
-  constructor(size: number) {
-    this.size = size;
-    this.bits = size <= 2048 ? new Uint32Array(((size * size) >>> 5) + 1) : null;
-  }
-  has(a: number, b: number): boolean {
-    const i = a * this.size + b;
-    return this.bits ? (this.bits[i >>> 5]! & (1 << (i & 31))) !== 0 : this.pairs.has(i);
-  }
-  add(a: number, b: number): void {
-    const i = a * this.size + b;
-    if (this.bits) this.bits[i >>> 5]! |= 1 << (i & 31);
-    else this.pairs.add(i);
-  }
-}
 
 type MoveState = "active" | "worklist" | "done";
 
@@ -59,10 +40,14 @@ class Graph {
   private readonly func: MFunc;
   private readonly count: number;
   private readonly adjacent: PairSet;
+  /** All that interfere, for colouring; and those among them that are still in the graph, cut down as they are asked for. */
   private readonly neighbours: Reg[][];
+  private readonly active: Reg[][];
   private readonly degree: Int32Array;
   private readonly moves: Move[] = [];
+  /** All moves of a register, and those that may still go. */
   private readonly movesOf: number[][];
+  private readonly openMoves: number[][];
   private readonly cost: Float64Array;
   private readonly alias: Int32Array;
   readonly colourOf: Int32Array;
@@ -73,8 +58,9 @@ class Graph {
   private readonly freezeList = new Set<Reg>();
   private readonly spillList = new Set<Reg>();
   private readonly moveList: number[] = [];
-  private readonly removed = new Set<Reg>();
-  private readonly coalesced = new Set<Reg>();
+  private readonly removed: Uint8Array;
+  private readonly coalesced: Uint8Array;
+  private groups: Map<Reg, Reg[]> | null = null;
   private readonly stack: Reg[] = [];
 
   constructor(func: MFunc, unspillable: ReadonlySet<Reg>) {
@@ -83,7 +69,11 @@ class Graph {
     this.count = func.nextReg;
     this.adjacent = new PairSet(this.count);
     this.neighbours = Array.from({ length: this.count }, () => []);
+    this.active = Array.from({ length: this.count }, () => []);
     this.movesOf = Array.from({ length: this.count }, () => []);
+    this.openMoves = Array.from({ length: this.count }, () => []);
+    this.removed = new Uint8Array(this.count);
+    this.coalesced = new Uint8Array(this.count);
     this.degree = new Int32Array(this.count);
     this.cost = new Float64Array(this.count);
     this.alias = new Int32Array(this.count);
@@ -112,8 +102,10 @@ class Graph {
           live.delete(inst.src);
           const index = this.moves.length;
           this.moves.push({ dst: inst.dst, src: inst.src, weight, state: "worklist" });
-          this.movesOf[inst.dst]!.push(index);
-          this.movesOf[inst.src]!.push(index);
+          for (const r of [inst.dst, inst.src]) {
+            this.movesOf[r]!.push(index);
+            this.openMoves[r]!.push(index);
+          }
           this.moveList.push(index);
         }
         for (const d of defs) {
@@ -142,25 +134,32 @@ class Graph {
   }
 
   private addEdge(a: Reg, b: Reg): void {
-    if (a === b || a === FP || b === FP || this.adjacent.has(a, b)) return;
-    this.adjacent.add(a, b);
-    this.adjacent.add(b, a);
+    if (a === b || a === FP || b === FP || !this.adjacent.add(a, b)) return;
     if (a >= K) {
       this.neighbours[a]!.push(b);
+      this.active[a]!.push(b);
       this.degree[a]!++;
     }
     if (b >= K) {
       this.neighbours[b]!.push(a);
+      this.active[b]!.push(a);
       this.degree[b]!++;
     }
   }
 
-  private current(r: Reg): Reg[] {
-    return this.neighbours[r]!.filter((n) => !this.removed.has(n) && !this.coalesced.has(n));
+  /** Neighbours in the graph. The list is the graph's own. */
+  private current(r: Reg): readonly Reg[] {
+    const list = this.active[r]!;
+    let kept = 0;
+    for (const n of list) if (!this.removed[n] && !this.coalesced[n]) list[kept++] = n;
+    list.length = kept;
+    return list;
   }
 
-  private liveMoves(r: Reg): number[] {
-    return this.movesOf[r]!.filter((m) => this.moves[m]!.state !== "done");
+  private hasOpenMoves(r: Reg): boolean {
+    const list = this.openMoves[r]!;
+    while (list.length > 0 && this.moves[list[list.length - 1]!]!.state === "done") list.pop();
+    return list.length > 0;
   }
 
   /** Runs the phases; returns registers that got no colour. */
@@ -170,7 +169,7 @@ class Graph {
     for (const r of this.present) {
       if (r < K) continue;
       if (this.degree[r]! >= K) this.spillList.add(r);
-      else if (this.liveMoves(r).length > 0) this.freezeList.add(r);
+      else if (this.hasOpenMoves(r)) this.freezeList.add(r);
       else this.simplifyList.add(r);
     }
     for (;;) {
@@ -194,7 +193,7 @@ class Graph {
     this.simplifyList.delete(r);
     const around = this.current(r);
     this.stack.push(r);
-    this.removed.add(r);
+    this.removed[r] = 1;
     for (const n of around) this.decrementDegree(n);
   }
 
@@ -202,14 +201,15 @@ class Graph {
     if (r < K) return;
     const degree = this.degree[r]!--;
     if (degree !== K) return;
-    for (const n of [r, ...this.current(r)]) this.enableMoves(n);
+    this.enableMoves(r);
+    for (const n of this.current(r)) this.enableMoves(n);
     this.spillList.delete(r);
-    if (this.liveMoves(r).length > 0) this.freezeList.add(r);
+    if (this.hasOpenMoves(r)) this.freezeList.add(r);
     else this.simplifyList.add(r);
   }
 
   private enableMoves(r: Reg): void {
-    for (const m of this.movesOf[r]!) {
+    for (const m of this.openMoves[r]!) {
       if (this.moves[m]!.state === "active") {
         this.moves[m]!.state = "worklist";
         this.moveList.push(m);
@@ -218,12 +218,18 @@ class Graph {
   }
 
   private find(r: Reg): Reg {
-    while (this.coalesced.has(r)) r = this.alias[r]!;
-    return r;
+    let root = r;
+    while (this.coalesced[root]) root = this.alias[root]!;
+    for (let at = r; at !== root;) {
+      const next = this.alias[at]!;
+      this.alias[at] = root;
+      at = next;
+    }
+    return root;
   }
 
   private addToWorklist(r: Reg): void {
-    if (r < K || this.liveMoves(r).length > 0 || this.degree[r]! >= K) return;
+    if (r < K || this.hasOpenMoves(r) || this.degree[r]! >= K) return;
     this.freezeList.delete(r);
     this.simplifyList.add(r);
   }
@@ -249,29 +255,36 @@ class Graph {
   }
 
   private georgeTest(u: Reg, v: Reg): boolean {
-    return this.current(v).every((t) => t < K || this.degree[t]! < K || this.adjacent.has(t, u));
+    for (const t of this.active[v]!) {
+      if (this.removed[t] || this.coalesced[t] || t < K || this.degree[t]! < K) continue;
+      if (!this.adjacent.has(t, u)) return false;
+    }
+    return true;
   }
 
   private briggsTest(u: Reg, v: Reg): boolean {
     let high = 0;
-    const seen = new Set<Reg>();
-    for (const n of [...this.current(u), ...this.current(v)]) {
-      if (seen.has(n)) continue;
-      seen.add(n);
-      const both = n >= K && this.adjacent.has(n, u) && this.adjacent.has(n, v);
-      if (this.degree[n]! - (both ? 1 : 0) >= K) high++;
+    const count = (n: Reg, both: boolean): boolean => this.degree[n]! - (both ? 1 : 0) >= K && ++high >= K;
+    for (const n of this.active[u]!) {
+      if (this.removed[n] || this.coalesced[n]) continue;
+      if (count(n, n >= K && this.adjacent.has(n, v))) return false;
     }
-    return high < K;
+    for (const n of this.active[v]!) {
+      if (this.removed[n] || this.coalesced[n] || this.adjacent.has(n, u)) continue;
+      if (count(n, false)) return false;
+    }
+    return true;
   }
 
   private combine(u: Reg, v: Reg): void {
     this.freezeList.delete(v);
     this.spillList.delete(v);
-    this.coalesced.add(v);
+    this.coalesced[v] = 1;
     this.alias[v] = u;
     this.cost[u]! += this.cost[v]!;
-    this.movesOf[u]!.push(...this.movesOf[v]!);
+    for (const m of this.movesOf[v]!) this.movesOf[u]!.push(m);
     this.enableMoves(v);
+    for (const m of this.openMoves[v]!) if (this.moves[m]!.state !== "done") this.openMoves[u]!.push(m);
     for (const t of this.current(v)) {
       this.addEdge(t, u);
       this.decrementDegree(t);
@@ -280,18 +293,14 @@ class Graph {
   }
 
   private freezeMoves(r: Reg): void {
-    for (const m of this.liveMoves(r)) {
+    for (const m of this.openMoves[r]!) {
       const move = this.moves[m]!;
+      if (move.state === "done") continue;
       const a = this.find(move.dst);
       const b = this.find(move.src);
       const other = a === this.find(r) ? b : a;
       move.state = "done";
-      if (
-        other >= K &&
-        this.liveMoves(other).length === 0 &&
-        this.degree[other]! < K &&
-        this.freezeList.delete(other)
-      ) {
+      if (other >= K && !this.hasOpenMoves(other) && this.degree[other]! < K && this.freezeList.delete(other)) {
         this.simplifyList.add(other);
       }
     }
@@ -318,34 +327,46 @@ class Graph {
     const spilled: Reg[] = [];
     while (this.stack.length > 0) {
       const r = this.stack.pop()!;
-      const taken = new Set<number>();
+      let taken = 0;
       for (const n of this.neighbours[r]!) {
         const colour = this.colourOf[this.find(n)]!;
-        if (colour >= 0) taken.add(colour);
+        if (colour >= 0) taken |= 1 << colour;
       }
-      this.removed.delete(r);
+      this.removed[r] = 0;
       // A colour that makes a move vanish after all is worth more than any order.
       let colour = -1;
       for (const m of this.movesOf[r]!) {
         const { dst, src } = this.moves[m]!;
         const other = this.find(dst) === r ? this.find(src) : this.find(dst);
         const wanted = this.colourOf[other]!;
-        if (wanted >= 0 && !taken.has(wanted)) {
+        if (wanted >= 0 && !(taken & (1 << wanted))) {
           colour = wanted;
           break;
         }
       }
-      if (colour === -1) colour = COLOUR_ORDER.find((c) => !taken.has(c)) ?? -1;
+      if (colour === -1) colour = COLOUR_ORDER.find((c) => !(taken & (1 << c))) ?? -1;
       if (colour === -1) spilled.push(r);
       else this.colourOf[r] = colour;
     }
-    if (spilled.length === 0) for (const r of this.coalesced) this.colourOf[r] = this.colourOf[this.find(r)]!;
+    if (spilled.length === 0) {
+      for (const r of this.present) if (this.coalesced[r]) this.colourOf[r] = this.colourOf[this.find(r)]!;
+    }
     return spilled;
   }
 
   /** Registers merged with `r`, itself included. */
-  members(r: Reg): Reg[] {
-    return [r, ...[...this.coalesced].filter((c) => this.find(c) === r)];
+  members(r: Reg): readonly Reg[] {
+    if (!this.groups) {
+      this.groups = new Map();
+      for (const c of this.present) {
+        if (!this.coalesced[c]) continue;
+        const root = this.find(c);
+        const group = this.groups.get(root);
+        if (group) group.push(c);
+        else this.groups.set(root, [root, c]);
+      }
+    }
+    return this.groups.get(r) ?? [r];
   }
 
   /** True when two spilled registers are alive at one time. */
@@ -377,81 +398,4 @@ class Graph {
 function first(set: Set<Reg>): Reg | undefined {
   for (const r of set) return r;
   return undefined;
-}
-
-/** Puts registers into the frame: each use and each write gets a short-lived register of its own. */
-function spill(func: MFunc, spilled: readonly Reg[], unspillable: Set<Reg>, graph: Graph): void {
-  const slots = new Map<Reg, FrameObject | MInst>();
-  const shared: { slot: FrameObject; owners: Reg[] }[] = [];
-  for (const r of spilled) {
-    const members = graph.members(r);
-    const remat = members.length === 1 ? func.remat.get(r) : undefined;
-    let home: FrameObject | MInst;
-    if (remat) home = remat;
-    else {
-      let entry = shared.find((s) => s.owners.every((o) => !graph.conflict(o, r)));
-      if (!entry) {
-        const slot: FrameObject = { size: 8, align: 8, name: "spill", offset: 0 };
-        func.frame.push(slot);
-        shared.push((entry = { slot, owners: [] }));
-      }
-      entry.owners.push(r);
-      home = entry.slot;
-    }
-    for (const m of members) slots.set(m, home);
-  }
-  const isSlot = (home: FrameObject | MInst): home is FrameObject => "size" in home;
-  for (const block of func.blocks) {
-    const out: MInst[] = [];
-    const fetch = (r: Reg, position: MInst["position"]): Reg => {
-      const home = slots.get(r)!;
-      const temp = func.nextReg++;
-      unspillable.add(temp);
-      if (isSlot(home)) {
-        out.push({ code: Bpf.LDX | Bpf.MEM | Bpf.DW, dst: temp, src: FP, off: 0, imm: 0, frame: home, position });
-      } else out.push({ ...home, dst: temp, position });
-      return temp;
-    };
-    for (const inst of block.insts) {
-      const homeOfDst = slots.get(inst.dst);
-      if (homeOfDst && !isSlot(homeOfDst) && defsOf(inst).includes(inst.dst)) continue;
-      // A copy between spilled registers of one slot is nothing.
-      if (isMove(inst) && homeOfDst && homeOfDst === slots.get(inst.src)) continue;
-      const uses = usesOf(inst);
-      const defs = defsOf(inst);
-      const temps = new Map<Reg, Reg>();
-      for (const r of uses) if (slots.has(r) && !temps.has(r)) temps.set(r, fetch(r, inst.position));
-      const stores: [Reg, FrameObject][] = [];
-      for (const r of defs) {
-        const home = slots.get(r);
-        if (!home || !isSlot(home)) continue;
-        let temp = temps.get(r);
-        if (temp === undefined) {
-          temp = func.nextReg++;
-          unspillable.add(temp);
-          temps.set(r, temp);
-        }
-        stores.push([temp, home]);
-      }
-      if (inst.asm) inst.asm.regs = inst.asm.regs.map((r) => temps.get(r) ?? r);
-      else if (inst.code !== Bpf.CALL) {
-        inst.dst = temps.get(inst.dst) ?? inst.dst;
-        inst.src = temps.get(inst.src) ?? inst.src;
-      }
-      out.push(inst);
-      for (const [temp, home] of stores) {
-        const code = Bpf.STX | Bpf.MEM | Bpf.DW;
-        out.push({ code, dst: FP, src: temp, off: 0, imm: 0, frame: home, position: inst.position });
-      }
-    }
-    const t = block.term;
-    if (t.kind === "cond") {
-      const uses = termUses(t);
-      const temps = new Map<Reg, Reg>();
-      for (const r of uses) if (slots.has(r) && !temps.has(r)) temps.set(r, fetch(r, block.position));
-      t.dst = temps.get(t.dst) ?? t.dst;
-      t.src = temps.get(t.src) ?? t.src;
-    }
-    block.insts = out;
-  }
 }
