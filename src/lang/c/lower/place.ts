@@ -17,6 +17,8 @@ export interface CorePath {
   readonly steps: readonly number[];
   /** Bits from the start, in the program's own types. */
   readonly bits: number;
+  /** The last step is an element: further ones are recorded only where the program says so, as clang has it. */
+  readonly inArray?: boolean;
 }
 
 /** A bitfield within the record at the place's address. */
@@ -84,8 +86,9 @@ export function memberPlace(body: Body, record: Place, field: Field, type: CType
 export function elementPlace(body: Body, array: Place, index: number, type: CType): Place {
   const size = body.size(type);
   const { path } = array;
-  if (path !== undefined && path.steps.length > 1 && index >= 0) {
-    const further = { root: path.root, steps: [...path.steps, index], bits: path.bits + index * size * 8 };
+  if (path !== undefined && path.steps.length > 1 && index >= 0 && (!path.inArray || body.region > 0)) {
+    const bits = path.bits + index * size * 8;
+    const further = { root: path.root, steps: [...path.steps, index], bits, inArray: true };
     return { type, base: array.base, offset: 0, path: further };
   }
   const { base, offset } = walked(body, array);
