@@ -1,5 +1,8 @@
 /** What programs can ask of the machine they run on: time, CPU, the current task, chance. */
 
+/** `TASK_COMM_LEN`. */
+const COMM_BYTES = 16;
+
 /** A task, as helpers tell of it. */
 export interface SoftTask {
   readonly pid: number;
@@ -18,7 +21,15 @@ export class Environment {
   /** Nanoseconds since boot; `undefined` lets the host's clock run. */
   now: bigint | undefined;
   cpu = 0;
-  task: SoftTask = { pid: 1, tgid: 1, uid: 0, gid: 0, comm: "init" };
+  /** Of the attachment whose program runs. */
+  cookie = 0n;
+  pid = 1;
+  tgid = 1;
+  uid = 0;
+  gid = 0;
+  cgroupId = 1n;
+  /** The current task's name, ended by NUL. */
+  readonly comm: Uint8Array = new Uint8Array(COMM_BYTES);
   private seed: number;
   private readonly begin: number;
 
@@ -27,6 +38,23 @@ export class Environment {
     this.seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
     this.now = options.now;
     this.begin = performance.now();
+    this.task = { pid: 1, tgid: 1, uid: 0, gid: 0, comm: "init" };
+  }
+
+  /** The current task. */
+  get task(): SoftTask {
+    const { pid, tgid, uid, gid, cgroupId, comm } = this;
+    return { pid, tgid, uid, gid, cgroupId, comm: new TextDecoder().decode(comm.subarray(0, comm.indexOf(0))) };
+  }
+
+  set task(task: SoftTask) {
+    this.pid = task.pid;
+    this.tgid = task.tgid;
+    this.uid = task.uid;
+    this.gid = task.gid;
+    this.cgroupId = task.cgroupId ?? 1n;
+    this.comm.fill(0);
+    this.comm.set(new TextEncoder().encode(task.comm).subarray(0, COMM_BYTES - 1));
   }
 
   /** `bpf_ktime_get_ns`. */

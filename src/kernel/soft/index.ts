@@ -2,7 +2,8 @@
 export { Environment } from "./environment.ts";
 export type { SoftTask } from "./environment.ts";
 export { SoftKernel } from "./kernel.ts";
-export type { SoftKernelOptions } from "./kernel.ts";
+export type { Attached, SoftKernelOptions } from "./kernel.ts";
 export { softMapTypes } from "./maps/create.ts";
-export { DEFAULT_FUEL } from "./program.ts";
+export type { ForeignMemory } from "./helpers/call.ts";
+export { DEFAULT_FUEL, SoftProgram } from "./program.ts";
 export type { ExecutionMode } from "./program.ts";

@@ -25,7 +25,7 @@ import type {
 } from "../kernel.ts";
 import { Environment } from "./environment.ts";
 import { basicHelpers } from "./helpers/basics.ts";
-import { type Helper, HelperCall, type HelperServices } from "./helpers/call.ts";
+import { type ForeignMemory, type Helper, HelperCall, type HelperServices } from "./helpers/call.ts";
 import { mapHelpers } from "./helpers/maps.ts";
 import { SoftMapHandle } from "./map-handle.ts";
 import { ArrayMap, DescriptorArray } from "./maps/array.ts";
@@ -53,6 +53,27 @@ export interface SoftKernelOptions {
 const MOST_TAIL_CALLS = 33;
 
 const helpers: Readonly<Record<string, Helper>> = { ...basicHelpers, ...mapHelpers };
+
+/** `PERF_TYPE_SOFTWARE`. */
+const PERF_TYPE_SOFTWARE = 1;
+/** Bytes of `struct bpf_perf_event_data`, more than any machine has. */
+const PERF_CONTEXT_BYTES = 512;
+
+/** A program at a hook. */
+export interface Attached {
+  readonly program: SoftProgram;
+  /** What `bpf_get_attach_cookie` answers. */
+  readonly cookie: bigint;
+}
+
+/** A clock that a program is attached to. */
+interface Timer {
+  readonly program: SoftProgram;
+  /** Nanoseconds. */
+  readonly period: bigint;
+  /** When it strikes; unset until it is first looked at. */
+  next: bigint | undefined;
+}
 
 /** Numbers of the helpers that exist here. */
 function helperOf(id: number): Helper | undefined {
@@ -97,13 +118,18 @@ export class SoftKernel implements Kernel {
   readonly possibleCpus: number;
   readonly memory: VmMemory;
   readonly environment: Environment;
+  /** What probe reads find beside the memory of programs. Whoever fires hooks sets it before each. */
+  foreignMemory: readonly ForeignMemory[] = [];
   private readonly mode: ExecutionMode;
   private readonly options: SoftKernelOptions;
   private readonly mapsById = new Map<number, SoftMap>();
   /** Maps by what programs know them as: the offset of bytes that nobody may touch. */
   private readonly mapsByToken = new Map<number, SoftMap>();
   private readonly programsById = new Map<number, SoftProgram>();
-  private readonly hooks = new Map<string, Set<SoftProgram>>();
+  private readonly hooks = new Map<string, Set<Attached>>();
+  private readonly timers = new Set<Timer>();
+  /** Grows whenever something is attached or taken off. */
+  generation = 0;
   private readonly services: HelperServices;
   private readonly mapHost: MapHost;
   private nextId = 1;
@@ -125,6 +151,7 @@ export class SoftKernel implements Kernel {
     this.services = {
       environment: this.environment,
       records: new Map(),
+      foreign: () => this.foreignMemory,
       mapAt: (offset) => this.mapsByToken.get(offset),
       trace: (text) => options.trace?.(text),
       perfOutput: (map, cpu, bytes) => this.perfOutput(map, cpu, bytes),
@@ -286,16 +313,62 @@ export class SoftKernel implements Kernel {
   attach(program: KernelProgram, spec: AttachSpec): Link {
     if (!(program instanceof SoftProgram))
       throw new TypeError(`program ${program.spec.name}: was loaded into another kernel`);
+    if (spec.kind === "perf-event") return this.attachTimer(program, spec);
     const places = hooksOf(program, spec);
-    for (const place of places) {
+    const cookies = "cookies" in spec ? spec.cookies : undefined;
+    const cookie = "cookie" in spec ? (spec.cookie ?? 0) : 0;
+    const attached = places.map((place, i) => ({ place, at: { program, cookie: BigInt(cookies?.[i] ?? cookie) } }));
+    for (const { place, at } of attached) {
       let programs = this.hooks.get(place);
       if (programs === undefined) this.hooks.set(place, (programs = new Set()));
-      programs.add(program);
+      programs.add(at);
     }
+    this.generation++;
     const close = (): void => {
-      for (const place of places) this.hooks.get(place)?.delete(program);
+      for (const { place, at } of attached) this.hooks.get(place)?.delete(at);
+      this.generation++;
     };
     return { spec, close, [Symbol.dispose]: close };
+  }
+
+  /** Clocks run with the time of the environment, when {@link tick} is called; there are no samples of what runs on each CPU. */
+  private attachTimer(program: SoftProgram, spec: Extract<AttachSpec, { kind: "perf-event" }>): Link {
+    if (spec.type !== PERF_TYPE_SOFTWARE || Number(spec.config) !== 0 || spec.cpus?.length !== 1)
+      throw new UnsupportedError(
+        `program ${program.spec.name}`,
+        "the software kernel has clocks (interval), no samples and counters",
+      );
+    const hz = spec.frequencyHz;
+    const period = hz === undefined ? BigInt(spec.period ?? 1) : 1_000_000_000n / BigInt(hz);
+    const timer: Timer = { program, period, next: undefined };
+    this.timers.add(timer);
+    const close = (): void => void this.timers.delete(timer);
+    return { spec, close, [Symbol.dispose]: close };
+  }
+
+  /** Runs the programs of clocks that have struck up to now. */
+  tick(): void {
+    if (this.timers.size === 0) return;
+    const now = this.environment.ktime();
+    for (const timer of this.timers) {
+      timer.next ??= now + timer.period;
+      for (; timer.next <= now; timer.next += timer.period) {
+        const at = this.memory.allocate(PERF_CONTEXT_BYTES);
+        try {
+          timer.program.runAt(at);
+        } finally {
+          this.memory.release(at, PERF_CONTEXT_BYTES);
+        }
+      }
+    }
+  }
+
+  /** How full the fullest ring buffer is: 0 to 1. */
+  ringShare(): number {
+    let share = 0;
+    for (const map of this.mapsById.values())
+      if (map instanceof RingMap) share = Math.max(share, map.query(0) / map.spec.maxEntries);
+    return share;
   }
 
   detach(links: readonly Link[]): Promise<void> {
@@ -313,10 +386,19 @@ export class SoftKernel implements Kernel {
     const at = this.memory.allocate(Math.max(context.length, 8));
     try {
       this.memory.bytes.set(context, at);
-      return [...programs].map((program) => program.run(addressOf(at)));
+      return [...programs].map(({ program, cookie }) => {
+        this.environment.cookie = cookie;
+        return program.run(addressOf(at));
+      });
     } finally {
       this.memory.release(at, Math.max(context.length, 8));
     }
+  }
+
+  /** What is attached to a hook, in the order of attaching. */
+  attachedTo(hook: string): readonly Attached[] {
+    const programs = this.hooks.get(hook);
+    return programs === undefined ? [] : [...programs];
   }
 
   /** Hooks that programs are attached to. */

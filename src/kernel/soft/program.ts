@@ -1,11 +1,22 @@
 /** A program of the software kernel. */
 import { SkepError } from "../../base/index.ts";
 import type { ProgramSpec } from "../../object/index.ts";
-import { CompiledProgram, Interpreter, type VmHost, type VmMemory, type VmProgram, addressOf } from "../../vm/index.ts";
+import {
+  ADDRESS_HIGH,
+  ARGUMENT_WORD,
+  CompiledProgram,
+  Interpreter,
+  type VmHost,
+  type VmMemory,
+  type VmProgram,
+  addressOf,
+} from "../../vm/index.ts";
 import type { KernelProgram, ProgramInfo } from "../kernel.ts";
 
 /** Instructions that one run may take, unless told otherwise: more than the kernel's verifier lets through without loops. */
 export const DEFAULT_FUEL: number = 1_000_000_000;
+
+const FUEL = BigInt(DEFAULT_FUEL);
 
 /** Which form programs are run in. */
 export type ExecutionMode = "compiled" | "interpreted";
@@ -66,6 +77,25 @@ export class SoftProgram implements KernelProgram {
         this.runs++;
         this.nanoseconds += (performance.now() - begin) * 1e6;
       }
+    }
+  }
+
+  /** As {@link run}, with the context at an offset of the kernel's memory and nothing to return. */
+  runAt(context: number): void {
+    const { machine } = this;
+    if (!(machine instanceof CompiledProgram) || this.busy || this.timed || this.closed) {
+      this.run(addressOf(context));
+      return;
+    }
+    const { words } = this.memory;
+    words[ARGUMENT_WORD] = context;
+    words[ARGUMENT_WORD + 1] = ADDRESS_HIGH;
+    machine.refuel(FUEL);
+    this.busy = true;
+    try {
+      machine.run();
+    } finally {
+      this.busy = false;
     }
   }
 

@@ -67,6 +67,8 @@ export interface TraceEnvironment {
   readonly kprobeMulti?: boolean;
   /** Why kprobes cannot work here (with the mend), or null when they can. */
   readonly kprobeProblem: string | null;
+  /** Events of system calls are each attached to, not told apart in one program at the entry of all calls. */
+  readonly eachSyscall?: boolean;
   /** Address of a kernel symbol, for `kaddr`. */
   kernelSymbol(name: string): bigint | undefined;
   /** A binary by path, by name in $PATH, or a library name such as `libc`; `pid` looks it up in that process' root. Undefined when there is none; several for a wildcard path. */

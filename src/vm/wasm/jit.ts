@@ -89,6 +89,7 @@ export class CompiledProgram implements Machine {
       words[ARGUMENT_WORD + 2 * i + 1] = Number(BigInt.asIntN(32, value >> 32n));
     }
     this.fuel.value = BigInt(limit);
+    this.memory.bytes.fill(0, this.stack, this.stack + MAX_FRAMES * FRAME_BYTES);
     this.run();
     const low = this.memory.words[RESULT_WORD]! >>> 0;
     return (BigInt(this.memory.words[RESULT_WORD + 1]! >>> 0) << 32n) | BigInt(low);
@@ -101,10 +102,9 @@ export class CompiledProgram implements Machine {
 
   /**
    * Runs the program with r1 to r5 from the memory's words at `ARGUMENT_WORD`, and leaves r0 at `RESULT_WORD`: what {@link execute} does, for
-   * callers that want no number converted.
+   * callers that want no number converted. Its stack holds what the last run left there.
    */
   run(): void {
-    this.memory.bytes.fill(0, this.stack, this.stack + MAX_FRAMES * FRAME_BYTES);
     this.entry();
   }
 

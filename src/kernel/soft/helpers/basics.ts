@@ -15,10 +15,23 @@ function offsetOf(call: HelperCall, address: bigint, size: number): number {
   return at >= 0 && call.memory.allows(at, size, false) ? at : -1;
 }
 
+/** The part of a piece of foreign memory from an address on; undefined when no piece holds it. */
+function foreignAt(call: HelperCall, address: bigint): Uint8Array | undefined {
+  for (const piece of call.services.foreign()) {
+    const offset = address - piece.address;
+    if (offset >= 0n && offset < BigInt(piece.bytes.length)) return piece.bytes.subarray(Number(offset));
+  }
+  return undefined;
+}
+
 /** Text at an address, its NUL not included, of at most `limit` bytes; undefined when a byte of it cannot be read. */
 function textAt(call: HelperCall, address: bigint, limit: number): Uint8Array | undefined {
   const first = offsetOf(call, address, 1);
-  if (first < 0) return undefined;
+  if (first < 0) {
+    const foreign = foreignAt(call, address)?.subarray(0, limit);
+    const end = foreign?.indexOf(0) ?? -1;
+    return end < 0 ? foreign : foreign?.subarray(0, end);
+  }
   for (let at = first; at < first + limit; at++) {
     if (!call.memory.allows(at, 1, false)) return undefined;
     if (call.memory.bytes[at] === 0) return call.memory.bytes.slice(first, at);
@@ -31,8 +44,11 @@ const probeRead: Helper = (call) => {
   const to = call.pointer(0, size, true);
   const from = offsetOf(call, call.u64(2), size);
   if (from < 0) {
-    call.memory.bytes.fill(0, to, to + size);
-    return -Errno.EFAULT;
+    const foreign = foreignAt(call, call.u64(2));
+    const there = foreign !== undefined && foreign.length >= size;
+    if (there) call.memory.bytes.set(foreign.subarray(0, size), to);
+    else call.memory.bytes.fill(0, to, to + size);
+    return there ? 0 : -Errno.EFAULT;
   }
   call.memory.bytes.copyWithin(to, from, from + size);
   return 0;
@@ -105,24 +121,25 @@ export const basicHelpers: Readonly<Record<string, Helper>> = {
   jiffies64: (call) => call.services.environment.ktime() / JIFFY_NS + FIRST_JIFFY,
   get_prandom_u32: (call) => BigInt(call.services.environment.random()),
   get_smp_processor_id: (call) => call.services.environment.cpu,
+  get_attach_cookie: (call) => call.services.environment.cookie,
   get_numa_node_id: () => 0,
   get_current_pid_tgid(call) {
-    const { pid, tgid } = call.services.environment.task;
+    const { pid, tgid } = call.services.environment;
     return (BigInt(tgid >>> 0) << 32n) | BigInt(pid >>> 0);
   },
   get_current_uid_gid(call) {
-    const { uid, gid } = call.services.environment.task;
+    const { uid, gid } = call.services.environment;
     return (BigInt(gid >>> 0) << 32n) | BigInt(uid >>> 0);
   },
-  get_current_cgroup_id: (call) => call.services.environment.task.cgroupId ?? 1n,
+  get_current_cgroup_id: (call) => call.services.environment.cgroupId,
   get_current_comm(call) {
     const size = call.u32(1);
     const to = call.pointer(0, size, true);
-    const name = new TextEncoder()
-      .encode(call.services.environment.task.comm)
-      .subarray(0, Math.max(Math.min(size, 16) - 1, 0));
-    call.memory.bytes.fill(0, to, to + size);
-    call.memory.bytes.set(name, to);
+    const { comm } = call.services.environment;
+    call.memory.bytes.set(size < comm.length ? comm.subarray(0, size) : comm, to);
+    if (size > comm.length) call.memory.bytes.fill(0, to + comm.length, to + size);
+    // As strscpy does.
+    else if (size > 0) call.memory.bytes[to + size - 1] = 0;
     return 0;
   },
   probe_read: probeRead,

@@ -4,6 +4,12 @@ import type { Environment } from "../environment.ts";
 import type { SoftMap } from "../maps/map.ts";
 import type { RingMap } from "../maps/ring.ts";
 
+/** A piece of memory that is not the program's, as probe reads find it. */
+export interface ForeignMemory {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+}
+
 /** What helpers need of the kernel. */
 export interface HelperServices {
   readonly environment: Environment;
@@ -11,6 +17,8 @@ export interface HelperServices {
   readonly records: Map<number, RingMap>;
   /** The map that an address stands for. */
   mapAt(offset: number): SoftMap | undefined;
+  /** Memory of the kernel and of processes at this moment: pieces by their addresses. */
+  foreign(): readonly ForeignMemory[];
   /** A line of `trace_pipe`. */
   trace(text: string): void;
   /** `bpf_perf_event_output`. */

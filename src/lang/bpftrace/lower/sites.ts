@@ -48,7 +48,7 @@ export function planSites(script: ScriptContext, program: CheckedProgram): Plann
   const exit = new Map<number, TracepointTarget>();
   for (const target of program.targets) {
     const syscall =
-      target.provider === "tracepoint" && target.category === "syscalls"
+      target.provider === "tracepoint" && target.category === "syscalls" && script.env.eachSyscall !== true
         ? syscallEvent(script.env.arch, target.event)
         : undefined;
     const side = syscall?.side === "enter" ? enter : exit;
