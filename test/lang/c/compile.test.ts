@@ -227,6 +227,31 @@ SEC("socket") int a(void *ctx) { static int calls; hidden++; return calls++; }`)
     expect(maps.find((map) => map.name === ".bss")!.initialValue).toBeUndefined();
   });
 
+  test("static variables that nothing writes are constants", () => {
+    const { maps, variables, programs } = objectOf(`${SEC}
+static int limit = 7; static int table[3] = { 1, 2, 3 }; static int counted = 1; static volatile int watched = 1; static int given = 1;
+void use(void *p);
+SEC("socket") int a(int *ctx) {
+  counted += table[*ctx & 1];
+  bpf_probe_read_kernel(&given, 4, ctx);
+  return limit + watched;
+}`);
+    const places = new Map(variables!.map(({ name, map }) => [name, map]));
+    expect(Object.fromEntries(places)).toEqual({
+      limit: ".rodata",
+      table: ".rodata",
+      counted: ".data",
+      watched: ".data",
+      given: ".data",
+    });
+    expect(maps.find((map) => map.name === ".rodata")).toMatchObject({ frozen: true, valueSize: 16 });
+    const limit = variables!.find(({ name }) => name === "limit")!;
+    const isRead = programs[0]!.relocations.some(
+      (r) => r.kind === "map-value" && r.map === ".rodata" && r.offset === limit.offset,
+    );
+    expect(isRead).toBe(limit.offset === variables!.find(({ name }) => name === "table")!.offset);
+  });
+
   test("initialisers become bytes", () => {
     const { maps } = objectOf(`
 struct inner { unsigned char a : 3, b : 5; short s; };

@@ -138,7 +138,8 @@ export class BtfTypes {
       );
     }
     let id = this.records.get(type);
-    if (id === undefined) this.records.set(type, (id = this.builder.declareStruct(btfIdentifier(type.tag), type.union)));
+    if (id === undefined)
+      this.records.set(type, (id = this.builder.declareStruct(btfIdentifier(type.tag), type.union)));
     if (reach !== "behind" && !this.wanted.has(type) && type.contents !== undefined) {
       this.wanted.add(type);
       this.waiting.push(type);

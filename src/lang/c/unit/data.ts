@@ -4,19 +4,25 @@ import type { BtfBuilder } from "../../../btf/index.ts";
 import { MapFlags, MapType } from "../../../isa/index.ts";
 import { dataMapName } from "../../../object/index.ts";
 import type { MapSpec, VariableSpec } from "../../../object/index.ts";
+import type { FunctionBuilder, Inst, Module, Value } from "../../../compiler/index.ts";
 import type { VariableDecl } from "../ast.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { alignOf } from "../types/layout.ts";
 import { type CType, qualifiersOf, shapeOf } from "../types/types.ts";
 import type { BtfTypes } from "./btf-types.ts";
 import { extentOf, initialBytes } from "./bytes.ts";
+import { escapingAddresses } from "./uses.ts";
 
-/** Where a variable or literal is. */
-export interface DataPlace {
-  /** Name of the section, and so of its map. */
-  readonly section: string;
-  /** Bytes from the section's start. */
-  readonly offset: number;
+/** A variable or literal whose place is known when the file is read: code refers to it by instructions that get their place then. */
+export interface DataItem {
+  /** Undefined for literals. */
+  readonly variable: VariableDecl | undefined;
+  /** First bytes; undefined for zeros. */
+  readonly bytes: Uint8Array | undefined;
+  readonly size: number;
+  readonly align: number;
+  /** `mapvalue`s of its first byte. */
+  readonly references: Inst[];
 }
 
 /** Section of variables of arenas. */
@@ -59,39 +65,58 @@ export function isConstant(type: CType): boolean {
   return shape.kind === "array" && isConstant(shape.of);
 }
 
+function isVolatile(type: CType): boolean {
+  const shape = shapeOf(type);
+  return qualifiersOf(type).volatile || (shape.kind === "array" && isVolatile(shape.of));
+}
+
 /** Places data in the order in which it is first needed, as clang does. */
 export class DataSections {
   private readonly diagnostics: Diagnostics;
   private readonly sections = new Map<string, Section>();
-  private readonly places = new Map<VariableDecl, DataPlace | undefined>();
-  private readonly literals = new Map<string, DataPlace>();
+  /** In the order of their places; undefined after an error. */
+  private readonly variables = new Map<VariableDecl, DataItem | undefined>();
+  private readonly literals = new Map<string, DataItem>();
+  private readonly items: DataItem[] = [];
   private readonly names = new Set<string>();
+  private readonly module: Module;
+  private escaping: ReadonlySet<Inst> | undefined;
 
-  constructor(diagnostics: Diagnostics) {
+  constructor(diagnostics: Diagnostics, module: Module) {
     this.diagnostics = diagnostics;
+    this.module = module;
   }
 
-  /** Where a variable is; undefined after an error. */
-  variable(variable: VariableDecl): DataPlace | undefined {
-    if (!this.places.has(variable)) this.places.set(variable, this.place(variable));
-    return this.places.get(variable);
-  }
-
-  /** Where constant bytes are. Equal ones are there once. */
-  literal(bytes: Uint8Array, align: number): DataPlace {
-    const key = `${align} ${bytes.join()}`;
-    let place = this.literals.get(key);
-    if (place === undefined) {
-      const section = this.section(".rodata", "rodata");
-      const offset = this.reserve(section, bytes.length, align);
-      section.contents.push({ offset, bytes });
-      place = { section: section.name, offset };
-      this.literals.set(key, place);
+  /** Takes a variable that is defined or used. Undefined after an error. */
+  variable(variable: VariableDecl): DataItem | undefined {
+    if (!this.variables.has(variable)) {
+      const item = this.item(variable);
+      this.variables.set(variable, item);
+      if (item !== undefined) this.items.push(item);
     }
-    return place;
+    return this.variables.get(variable);
   }
 
-  private place(variable: VariableDecl): DataPlace | undefined {
+  /** Takes constant bytes. Equal ones are there once. */
+  literal(bytes: Uint8Array, align: number): DataItem {
+    const key = `${align} ${bytes.join()}`;
+    let item = this.literals.get(key);
+    if (item === undefined) {
+      item = { variable: undefined, bytes, size: bytes.length, align, references: [] };
+      this.literals.set(key, item);
+      this.items.push(item);
+    }
+    return item;
+  }
+
+  /** The item's address. */
+  address(item: DataItem, builder: FunctionBuilder): Value {
+    const inst = builder.mapvalue("", 0);
+    item.references.push(inst);
+    return inst;
+  }
+
+  private item(variable: VariableDecl): DataItem | undefined {
     const { initializer, type, attributes } = variable;
     const size = extentOf(initializer, type);
     if (size > MOST_BYTES) {
@@ -117,19 +142,37 @@ export class DataSections {
       return undefined;
     }
     const isZero = made === undefined || made.bytes.every((byte) => byte === 0);
-    const section = this.sectionOf(variable, isZero);
-    const offset = this.reserve(section, size, Math.max(alignOf(type), attributes.align ?? 1));
-    section.variables.push({ variable, name: this.uniqueName(variable), offset, size });
-    if (!isZero) section.contents.push({ offset, bytes: made.bytes });
-    return { section: section.name, offset };
+    const align = Math.max(alignOf(type), attributes.align ?? 1);
+    return { variable, bytes: isZero ? undefined : made.bytes, size, align, references: [] };
   }
 
-  private sectionOf({ attributes, type }: VariableDecl, isZero: boolean): Section {
+  private put(item: DataItem, arenaMap: string | undefined): void {
+    const { variable, bytes, size, align, references } = item;
+    const section = variable === undefined ? this.section(".rodata", "rodata") : this.sectionOf(variable, item);
+    const offset = this.reserve(section, size, align);
+    if (variable !== undefined) section.variables.push({ variable, name: this.uniqueName(variable), offset, size });
+    if (bytes !== undefined) section.contents.push({ offset, bytes });
+    for (const inst of references) {
+      inst.map = section.kind === "arena" ? (arenaMap ?? section.name) : section.name;
+      inst.offset = offset;
+    }
+  }
+
+  private sectionOf({ attributes, type, storage }: VariableDecl, { bytes, references }: DataItem): Section {
     const named = attributes.section;
     if (attributes.addressSpace === ARENA || named === ARENA_SECTION) return this.section(ARENA_SECTION, "arena");
     if (named !== undefined) return this.section(named, DATA_SECTION.exec(named)![1] as "rodata" | "data" | "bss");
-    const kind = isConstant(type) ? "rodata" : isZero ? "bss" : "data";
+    // What nobody else sees and nothing here writes is constant, whatever its type says.
+    const isOwn = storage === "static" && attributes.used !== true && !isVolatile(type);
+    const isFixed = isConstant(type) || (isOwn && this.isOnlyRead(references));
+    const kind = isFixed ? "rodata" : bytes === undefined ? "bss" : "data";
     return this.section(`.${kind}`, kind);
+  }
+
+  private isOnlyRead(references: readonly Inst[]): boolean {
+    if (references.length === 0) return false;
+    this.escaping ??= escapingAddresses(this.module);
+    return references.every((inst) => !this.escaping!.has(inst));
   }
 
   private section(name: string, kind: Section["kind"]): Section {
@@ -156,21 +199,16 @@ export class DataSections {
     return unique;
   }
 
-  /** First bytes of the variables of arenas; undefined without any. */
-  get arena(): Uint8Array | undefined {
-    const section = this.sections.get(ARENA_SECTION);
-    return section === undefined ? undefined : contentsOf(section);
-  }
-
   /**
-   * The maps of all sections but that of arenas, which are filled into `arenaMap`, and the variables. Writes the sections to the BTF.
-   * `object` is the object's name.
+   * Gives all their places. The maps of all sections but that of arenas, whose bytes are the first ones of the map `arenaMap`, and the
+   * variables. Writes the sections to the BTF. `object` is the object's name.
    */
   finish(
     object: string,
     types: BtfTypes,
     arenaMap: string | undefined,
-  ): { readonly maps: readonly MapSpec[]; readonly variables: readonly VariableSpec[] } {
+  ): { readonly maps: readonly MapSpec[]; readonly variables: readonly VariableSpec[]; readonly arena?: Uint8Array } {
+    for (const item of this.items) this.put(item, arenaMap);
     const maps: MapSpec[] = [];
     const variables: VariableSpec[] = [];
     for (const section of this.sections.values()) {
@@ -196,7 +234,8 @@ export class DataSections {
         kernelName: dataMapName(object, section.name),
       });
     }
-    return { maps, variables };
+    const arena = this.sections.get(ARENA_SECTION);
+    return { maps, variables, ...(arena === undefined ? {} : { arena: contentsOf(arena) }) };
   }
 }
 

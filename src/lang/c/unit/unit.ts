@@ -1,15 +1,7 @@
 /** A file as an object: what it defines, placed and described, around the bodies of its functions. */
 import { BtfBuilder } from "../../../btf/index.ts";
 import { createModule } from "../../../compiler/index.ts";
-import type {
-  FunctionBuilder,
-  Inst,
-  KernelTarget,
-  Module,
-  Position,
-  ProgramDecl,
-  Value,
-} from "../../../compiler/index.ts";
+import type { FunctionBuilder, KernelTarget, Module, Position, ProgramDecl, Value } from "../../../compiler/index.ts";
 import type { LocalRecord } from "../../../object/index.ts";
 import { MapType } from "../../../isa/index.ts";
 import type { FunctionDecl, TranslationUnit, VariableDecl } from "../ast.ts";
@@ -21,7 +13,7 @@ import { lowerBody } from "../lower/function.ts";
 import type { SourceFile } from "../source-map.ts";
 import type { CType, RecordType } from "../types/types.ts";
 import { BtfTypes } from "./btf-types.ts";
-import { ARENA_SECTION, DataSections, isDataSection } from "./data.ts";
+import { type DataItem, DataSections, isDataSection } from "./data.ts";
 import { Externs, KCONFIG_SECTION, KSYMS_SECTION } from "./externs.ts";
 import { Functions } from "./functions.ts";
 import { localRecords } from "./local-records.ts";
@@ -70,8 +62,6 @@ class Unit implements UnitContext {
   private readonly dialectMaps: ReadonlyMap<VariableDecl, DialectMap>;
   private readonly dialectPrograms: ReadonlyMap<FunctionDecl, ProgramDecl> | undefined;
   private kernelVersion: number | undefined;
-  /** Addresses in arenas; which map that is, is known in the end. */
-  private readonly arenaReferences: Inst[] = [];
 
   constructor(unit: TranslationUnit, diagnostics: Diagnostics, options: UnitOptions) {
     this.unit = unit;
@@ -84,7 +74,7 @@ class Unit implements UnitContext {
       dialect === undefined ? undefined : new Map(dialect.programs.map(({ func, ...decl }) => [func, decl]));
     this.module = createModule(options.name, dialect?.license ?? this.license());
     const { types, module } = this;
-    this.data = new DataSections(diagnostics);
+    this.data = new DataSections(diagnostics, module);
     this.externs = new Externs(diagnostics, types);
     this.maps = new MapVariables({
       diagnostics,
@@ -167,16 +157,16 @@ class Unit implements UnitContext {
     } else this.place(variable);
   }
 
-  /** Finds out where a variable is: in a section of data, or as a map. */
-  private place(variable: VariableDecl): { readonly map: string; readonly offset: number | undefined } | undefined {
+  /** Finds out what a variable is: data, or the map of a name. Undefined after an error. */
+  private place(variable: VariableDecl): DataItem | string | undefined {
     const { name, attributes, storage, location } = variable;
     const { section } = attributes;
     const dialectMap = this.dialectMaps.get(variable);
-    if (dialectMap !== undefined) return { map: dialectMap.spec.name, offset: undefined };
+    if (dialectMap !== undefined) return dialectMap.spec.name;
     if (section !== undefined && (isMapSection(section) || isStructOpsSection(section))) {
       if (storage !== "extern") {
         this.maps.add(variable);
-        return { map: name, offset: undefined };
+        return name;
       }
       this.diagnostics.error(location, `map ${name} is declared and not defined`, { length: name.length });
       return undefined;
@@ -195,8 +185,7 @@ class Unit implements UnitContext {
       });
       return undefined;
     }
-    const place = this.data.variable(variable);
-    return place === undefined ? undefined : { map: place.section, offset: place.offset };
+    return this.data.variable(variable);
   }
 
   position(location: number): Position | null {
@@ -229,15 +218,11 @@ class Unit implements UnitContext {
     }
     const place = this.place(variable);
     if (place === undefined) return builder.const(0, "ptr");
-    if (place.offset === undefined) return builder.mapref(place.map);
-    const value = builder.mapvalue(place.map, place.offset);
-    if (place.map === ARENA_SECTION) this.arenaReferences.push(value);
-    return value;
+    return typeof place === "string" ? builder.mapref(place) : this.data.address(place, builder);
   }
 
   literal(bytes: Uint8Array, align: number, builder: FunctionBuilder): Value {
-    const { section, offset } = this.data.literal(bytes, align);
-    return builder.mapvalue(section, offset);
+    return this.data.address(this.data.literal(bytes, align), builder);
   }
 
   callee(func: FunctionDecl, location: number): Callee | undefined {
@@ -258,16 +243,15 @@ class Unit implements UnitContext {
   private finish(): void {
     const { name } = this.options;
     const maps = this.maps.finish();
-    const arena = this.data.arena;
     const arenas = maps.filter((map) => map.type === MapType.ARENA);
     const kconfig = this.externs.finish(name);
     const data = this.data.finish(name, this.types, arenas[0]?.name);
+    const { arena } = data;
     if (arena !== undefined && arenas.length !== 1) {
       const variable = this.unit.variables.find((v) => v.attributes.addressSpace !== undefined);
       const what = arenas.length === 0 ? "no map is one" : `${arenas.length} maps are: a file can have one`;
       this.diagnostics.error(variable?.location ?? 0, `variables of an arena, and ${what}`);
     }
-    for (const inst of this.arenaReferences) inst.map = arenas[0]?.name ?? ARENA_SECTION;
     const filled = maps.map((map) =>
       arena !== undefined && map === arenas[0] ? { ...map, initialValue: arena } : map,
     );
