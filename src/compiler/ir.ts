@@ -55,7 +55,7 @@ export interface AsmCode {
    * `early`: written before all inputs are read. Results are taken by `asmresult`.
    */
   readonly outputs: readonly { readonly type: IrType; readonly tied?: number; readonly early?: boolean }[];
-  /** How each input is handed over: in a register, as a constant, or as memory at an address (`r1 + 8`). */
+  /** How each input is handed over: in a register, as a constant, or as memory at an address (`(r1 + 8)`). */
   readonly inputs: readonly ("register" | "immediate" | "memory")[];
   /** Registers 0 to 9 that the code destroys. */
   readonly clobbers: readonly number[];

@@ -68,7 +68,7 @@ function operandText(operand: AsmOperand, modifier: string | undefined, asm: Asm
     default: {
       const off = operand.off + (operand.frame?.offset ?? 0);
       const base = operand.index === null ? "r10" : `r${asm.regs[operand.index]}`;
-      return `${base} ${off < 0 ? "-" : "+"} ${Math.abs(off)}`;
+      return `(${base} ${off < 0 ? "-" : "+"} ${Math.abs(off)})`;
     }
   }
 }
@@ -93,8 +93,11 @@ function assembleOne(inst: MInst, asm: AsmInst): AssembledInline {
       const value = bytes.startsWith("-") ? -BigInt(bytes.slice(1)) : BigInt(bytes);
       return `call ${PLACEHOLDER + 0x8000 + raw.push(BigInt.asUintN(64, value)) - 1}`;
     }
-    // `r1 + -8`, as operands make it.
-    return statement.replace(/\+\s*-\s*(\d)/g, "- $1").replace(/-\s*-\s*(\d)/g, "+ $1");
+    // `((r1 + 8))` and `r1 + -8`, as operands make them.
+    return statement
+      .replace(/\(\s*(\(r\d+ [+-] \d+\))\s*\)/g, "$1")
+      .replace(/\+\s*-\s*(\d)/g, "- $1")
+      .replace(/-\s*-\s*(\d)/g, "+ $1");
   });
   let insns: Insn[];
   try {

@@ -52,7 +52,7 @@ export function value(body: Body, expr: Expr): Value {
     const address = wideValue(body, expr, wideValues);
     if (address !== undefined) return address;
   }
-  if (isUnsupported(body, expr)) return body.b.const(0);
+  if (isUnsupported(body, expr)) return isWide(expr.type) ? body.memory(expr.type, "refused") : body.b.const(0);
   body.at(expr.location);
   switch (expr.kind) {
     case "integer":

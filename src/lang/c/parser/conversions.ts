@@ -123,7 +123,13 @@ export function assignable(
     diagnostics.error(value.location, `${about}: ${typeText(value.type)} where ${typeText(type)} is wanted`);
     return cast(value, type, "none");
   };
-  if (from.kind === "float" || to.kind === "float") return constantConversion(value, type) ?? wrong();
+  if (from.kind === "float" || to.kind === "float") {
+    const constant = constantConversion(value, type);
+    if (constant !== undefined) return constant;
+    if (!isScalar(value.type) || !isScalar(type)) return wrong();
+    diagnostics.error(value.location, `${about}: eBPF has no floating-point numbers`);
+    return cast(value, type, "none");
+  }
   if (to.kind === "bool" && isScalar(value.type)) return toBool(value);
   if (isInteger(type)) {
     if (isInteger(value.type)) return toInteger(value, type);
