@@ -108,5 +108,34 @@ for (let round = 0; round < 2; round++) {
     opened.close();
   }
 }
+// A source of C, for no kernel.
+rooms.c.compileC(
+  {
+    name: "example.bpf.c",
+    text: `#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct event { __u32 pid; char comm[16]; };
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 65536); } events SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 64); __type(key, __u32); __type(value, __u64); } counts SEC(".maps");
+const volatile __u32 only = 0;
+SEC("tp/sched/sched_switch") int program(void *ctx) {
+  __u32 pid = bpf_get_current_pid_tgid() >> 32;
+  __u64 one = 1, *count = bpf_map_lookup_elem(&counts, &pid);
+  if (only && pid != only) return 0;
+  if (count) __sync_fetch_and_add(count, 1);
+  else bpf_map_update_elem(&counts, &pid, &one, BPF_ANY);
+  struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+  if (!e) return 0;
+  e->pid = pid;
+  for (int i = 0; i < 16; i++) e->comm[i] = i;
+  bpf_ringbuf_submit(e, 0);
+  bpf_printk("%d", pid);
+  return 0;
+}
+char LICENSE[] SEC("license") = "GPL";
+`,
+  },
+  { localTypes: true },
+);
 writeFileSync(loader.cacheOf("library.cjs"), script.createCachedData());
 process.exit(0);
