@@ -18,6 +18,7 @@ export interface CampaignOptions {
   readonly "no-reduce": boolean;
   readonly out: string;
   readonly stop: string;
+  readonly variant?: string;
   readonly show?: string;
 }
 
@@ -53,7 +54,7 @@ export async function campaign(options: CampaignOptions): Promise<number> {
   const begun = Date.now();
   try {
     for (let batch = 0; batch * size < count && failures.length < Number(options.stop); batch++) {
-      const variant = VARIANTS[batch % VARIANTS.length]!;
+      const variant = VARIANTS[Number(options.variant ?? batch % VARIANTS.length)]!;
       const withFree = isFree(batch, free);
       const subjects = batchOf(seed + batch * size, Math.min(size, count - batch * size), withFree);
       const verdicts = options.referees

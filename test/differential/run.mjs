@@ -14,6 +14,7 @@ const usage = `usage: node test/differential/run.mjs [OPTION...]
       --no-reduce      do not make failing programs smaller
       --out DIR        where failing programs go (default /tmp/skep-differential)
       --stop N         after so many failures (default 20)
+      --variant N      how Skep compiles: 0 to 3 (default: in turn)
       --show SEED      print the program of this seed
 `;
 
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     "no-reduce": { type: "boolean", default: false },
     out: { type: "string", default: "/tmp/skep-differential" },
     stop: { type: "string", default: "20" },
+    variant: { type: "string" },
     show: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   },

@@ -55,15 +55,22 @@ function lowerAtomics(func: Func, module: Module, target: KernelTarget): void {
 
 /** The largest power of two, up to 8, that divides the address a pointer holds. Memory from the kernel is 8-aligned at its start. */
 export function alignmentOf(pointer: Value): number {
+  return alignment(pointer, new Set());
+}
+
+/** `joins` are phis that are being asked already: a pointer that goes round a loop is aligned as what enters it and its steps are. */
+function alignment(pointer: Value, joins: Set<Value>): number {
   const { base, offset } = baseOf(pointer);
   let align = 8;
   if (base.kind === "inst" && base.op === "alloca") align = base.align!;
   else if (base.kind === "inst" && base.op === "mapvalue") align = lowBit((base.offset ?? 0) | 8);
   else if (base.kind === "inst" && base.op === "ptradd")
-    align = Math.min(alignmentOf(base.args[0]!), multipleOf(base.args[1]!));
-  else if (base.kind === "inst" && (base.op === "select" || base.op === "phi")) {
-    // Phis may be circular; what they join is usually one object at one alignment.
-    align = base.op === "select" ? Math.min(alignmentOf(base.args[1]!), alignmentOf(base.args[2]!)) : 1;
+    align = Math.min(alignment(base.args[0]!, joins), multipleOf(base.args[1]!));
+  else if (base.kind === "inst" && base.op === "select")
+    align = Math.min(alignment(base.args[1]!, joins), alignment(base.args[2]!, joins));
+  else if (base.kind === "inst" && base.op === "phi" && !joins.has(base)) {
+    joins.add(base);
+    for (const arm of base.args) align = Math.min(align, alignment(arm, joins));
   }
   return Math.min(align, lowBit(offset | 8));
 }

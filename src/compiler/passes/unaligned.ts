@@ -26,10 +26,17 @@ function lowBit(n: number): number {
   return n & -n;
 }
 
-function inFrame(pointer: Value): boolean {
+/** True when a pointer may be one into a frame: the function's own, or its caller's that a parameter points into. */
+function inFrame(pointer: Value, joins: Set<Value> = new Set()): boolean {
   let base = pointer;
   while (base.kind === "inst" && base.op === "ptradd") base = base.args[0]!;
-  return base.kind === "inst" && base.op === "alloca";
+  if (base.kind === "param") return true;
+  if (base.kind !== "inst" || joins.has(base)) return false;
+  if (base.op === "phi" || base.op === "select") {
+    joins.add(base);
+    return base.args.slice(base.op === "select" ? 1 : 0).some((arm) => inFrame(arm, joins));
+  }
+  return base.op === "alloca";
 }
 
 function splitLoad(func: Func, block: Block, load: Inst, align: number, replaced: Map<Inst, Value>): Inst[] {
