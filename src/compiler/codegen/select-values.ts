@@ -109,7 +109,8 @@ export class Values {
 
   private readsLowHalfOnly(trunc: Inst): boolean {
     let known = this.lowHalf.get(trunc);
-    if (known === undefined) this.lowHalf.set(trunc, (known = onlyLowHalfRead(this.users.get(trunc), this.narrowJumps)));
+    if (known === undefined)
+      this.lowHalf.set(trunc, (known = onlyLowHalfRead(this.users.get(trunc), this.narrowJumps)));
     return known;
   }
 

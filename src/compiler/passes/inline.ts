@@ -11,6 +11,8 @@ import { newBlock, newInst } from "./rewrite.ts";
 
 /** A subprogram of at most this many instructions is inlined wherever it is called. */
 const SMALL = 24;
+/** The same for a global one that nothing forbids to inline. */
+const SMALL_GLOBAL = 60;
 /** One called from a single place is inlined up to this size. */
 const SINGLE_USE = 4000;
 /** Registers hold so many arguments of a call. */
@@ -81,7 +83,10 @@ class Inliner {
   }
 
   private wanted(callee: Func): boolean {
-    if (callee.role !== "static" || callee.inline === "never") return false;
+    if (callee.inline === "never") return false;
+    // Checked where it is called, a global function may do what its types alone do not allow; beyond a size it stays one.
+    if (callee.role === "global") return this.policy !== "marked" && sizeOf(callee) <= SMALL_GLOBAL;
+    if (callee.role !== "static") return false;
     if (callee.inline === "always" || callee.params.length > REGISTER_ARGS || this.policy === "all") return true;
     if (this.policy === "marked") return false;
     const size = sizeOf(callee);

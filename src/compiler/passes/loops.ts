@@ -67,19 +67,23 @@ function preheader(func: Func, loop: Loop): Block | null {
 /** Writes out loops of few, known rounds. Returns true when any was. */
 export function unrollLoops(func: Func): boolean {
   const doms = dominators(func);
+  const touched: Loop[] = [];
+  let changed = false;
   for (const loop of findLoops(func, doms).loops) {
+    // What is known of a loop around one that was changed is stale now; the next call sees it anew.
+    if (touched.some((inner) => loop.blocks.has(inner.header))) continue;
     const trips = tripCount(loop);
     if (trips === null) continue;
     const size = [...loop.blocks].reduce((sum, b) => sum + b.insts.length + 1, 0);
     if (size * trips > (walksContext(loop, func) ? MAX_UNROLLED_CONTEXT : MAX_UNROLLED)) continue;
     const before = preheader(func, loop);
+    touched.push(loop);
     if (!before || !closeValues(func, loop, doms)) continue;
     let entry = before;
     for (let i = 0; i < trips; i++) entry = peel(func, loop, entry);
-    // One loop a call: the orders and trees above are stale now.
-    return true;
+    changed = true;
   }
-  return false;
+  return changed;
 }
 
 /** True when a loop reads or writes the program's context at offsets that it computes. */
