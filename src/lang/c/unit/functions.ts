@@ -153,7 +153,9 @@ export class Functions {
     const { name, location } = decl;
     const role = this.host.isProgram(decl) ? "entry" : roleOf(decl);
     const { params, result } = signatureOf(decl.type);
-    let inline = role === "static" ? decl.attributes.inline : undefined;
+    // Others may take the place of a weak function when objects are linked.
+    const fixed = decl.attributes.inline === "never" || decl.attributes.weak === true;
+    let inline = role === "static" ? decl.attributes.inline : role === "global" && fixed ? "never" : undefined;
     if (params.length > MOST_ARGUMENTS && inline !== "always") {
       // `noinline` is a wish: so many arguments go nowhere else.
       if (role === "static") inline = "always";
