@@ -25,6 +25,7 @@ export type {
   Value,
 } from "./ir.ts";
 export { parseModule } from "./parse.ts";
+export { LimitError } from "./limits.ts";
 export { printFunction, printInst, printModule } from "./print.ts";
 export { SCRATCH_MAP } from "./passes/scratch.ts";
 export { emitStage, objectText } from "./stages.ts";

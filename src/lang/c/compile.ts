@@ -1,7 +1,7 @@
 /** The C compiler's front door: a source file becomes an object. */
 import type { SourceText } from "../../base/index.ts";
 import type { Btf } from "../../btf/index.ts";
-import { DEFAULT_TARGET, compileModule, references } from "../../compiler/index.ts";
+import { DEFAULT_TARGET, LimitError, compileModule, references } from "../../compiler/index.ts";
 import type { KernelTarget, Module, OptimizeLevel } from "../../compiler/index.ts";
 import { objectName } from "../../object/index.ts";
 import type { BpfObject } from "../../object/index.ts";
@@ -112,13 +112,10 @@ function hasSyscallWrapper({ arch = "x86_64", kernelVersion, target = DEFAULT_TA
  */
 export function compileC(source: SourceText, options: CCompileOptions = {}): CCompilation {
   const front = new FrontEnd(source, options);
-  const { module, btf, kernelVersion, bcc, locals } = front.lower();
+  const lowered = front.lower();
+  const { module, kernelVersion, bcc, locals } = lowered;
   const { variables = [], externs = [] } = module;
-  const object = compileModule(reachable(module), {
-    btf,
-    target: options.target ?? DEFAULT_TARGET,
-    ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
-  });
+  const object = generate(lowered, front.diagnostics, options);
   return {
     object: {
       ...object,
@@ -134,6 +131,22 @@ export function compileC(source: SourceText, options: CCompileOptions = {}): CCo
     includes: front.includes,
     ...(bcc === undefined ? {} : { bcc }),
   };
+}
+
+/** Code of all programs. What exceeds a limit is an error like those of the source. */
+function generate({ module, btf, files }: LoweredUnit, diagnostics: Diagnostics, options: CCompileOptions): BpfObject {
+  try {
+    return compileModule(reachable(module), {
+      btf,
+      target: options.target ?? DEFAULT_TARGET,
+      ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
+    });
+  } catch (error) {
+    const limit = error instanceof Error && error.cause instanceof LimitError ? error.cause : undefined;
+    const file = files[limit?.position?.source ?? -1];
+    if (limit?.position == null || file === undefined) throw error;
+    diagnostics.fatal(file.locationAt(limit.position), limit.what);
+  }
 }
 
 /** The module without functions that no program reaches: they were lowered for what is wrong in them. */

@@ -47,6 +47,14 @@ export class SourceFile {
     return low === 0 ? offset : offset + this.splices[low - 1]!.removed;
   }
 
+  /** Location of a line and column from 1, as {@link lineColumn} gives them. */
+  locationAt({ line, column }: LineColumn): number {
+    this.lineStarts ??= startsOfLines(this.original);
+    const original = (this.lineStarts[line - 1] ?? 0) + column - 1;
+    const splice = this.splices.findLast((s) => s.at + s.removed <= original);
+    return this.base + Math.min(this.text.length, original - (splice?.removed ?? 0));
+  }
+
   /** Line and column from 1, of an offset in `text`. */
   lineColumn(offset: number): LineColumn {
     const at = this.originalOffset(offset);

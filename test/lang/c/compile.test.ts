@@ -387,6 +387,18 @@ describe("what cannot become an object", () => {
     expect(complaint(MAP + text)).toMatch(said);
   });
 
+  test("what exceeds a limit is shown where it is", () => {
+    const said = complaint(`${SEC}#define LARGE(n) \\
+  char n[600]
+SEC("socket") int a(void *c) {
+  LARGE(buffer);
+  bpf_probe_read_kernel(buffer, 600, c);
+  return buffer[3];
+}`);
+    expect(said).toMatch(/t\.c:4:\d+: error: function a uses 6\d\d bytes of stack, the kernel gives a program 512/);
+    expect(said).toMatch(/\n {2}SEC\("socket"\) int a\(void \*c\) \{\n +\^/);
+  });
+
   test("all messages come at once, with their places", () => {
     const said = complaint(
       `${SEC}SEC("xdp") int a(void *c) { return f(c); }\nSEC("kprob") int b(void *c) { return 0; }\nint x = y;`,

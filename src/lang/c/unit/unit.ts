@@ -39,6 +39,8 @@ export interface LoweredUnit {
   readonly btf: BtfBuilder;
   readonly kernelVersion: number | undefined;
   readonly bcc: BccUnit | undefined;
+  /** Of the module's sources, in their order. */
+  readonly files: readonly SourceFile[];
   readonly locals: readonly LocalRecord[] | undefined;
 }
 
@@ -106,7 +108,8 @@ class Unit implements UnitContext {
     this.finish();
     const bcc = this.options.dialect?.describe((type) => this.types.id(type));
     const locals = this.options.localTypes === true ? localRecords(this.unit, this.types) : undefined;
-    return { module: this.module, btf: this.types.builder, kernelVersion: this.kernelVersion, bcc, locals };
+    const files = [...this.sourceIndexes.keys()];
+    return { module: this.module, btf: this.types.builder, kernelVersion: this.kernelVersion, bcc, locals, files };
   }
 
   private isProgram(func: FunctionDecl): boolean {
