@@ -143,9 +143,10 @@ function generate({ module, btf, files }: LoweredUnit, diagnostics: Diagnostics,
     });
   } catch (error) {
     const limit = error instanceof Error && error.cause instanceof LimitError ? error.cause : undefined;
-    const file = files[limit?.position?.source ?? -1];
-    if (limit?.position == null || file === undefined) throw error;
-    diagnostics.fatal(file.locationAt(limit.position), limit.what);
+    const position = limit?.position ?? undefined;
+    const file = position === undefined ? undefined : files[position.source];
+    if (limit === undefined || position === undefined || file === undefined) throw error;
+    diagnostics.fatal(file.locationAt(position), limit.what);
   }
 }
 

@@ -51,8 +51,8 @@ export class SourceFile {
   locationAt({ line, column }: LineColumn): number {
     this.lineStarts ??= startsOfLines(this.original);
     const original = (this.lineStarts[line - 1] ?? 0) + column - 1;
-    const splice = this.splices.findLast((s) => s.at + s.removed <= original);
-    return this.base + Math.min(this.text.length, original - (splice?.removed ?? 0));
+    const before = this.splices.findLast((s) => s.at + s.removed <= original);
+    return this.base + Math.min(this.text.length, original - (before?.removed ?? 0));
   }
 
   /** Line and column from 1, of an offset in `text`. */

@@ -8,8 +8,6 @@ import type { UnitContext } from "./context.ts";
 import { isAggregate } from "./signature.ts";
 import { statement } from "./statements.ts";
 
-export { signatureOf } from "./signature.ts";
-
 /**
  * Lowers the body of a function into a builder that was made by {@link signatureOf}. What is wrong goes to the context's diagnostics;
  * the IR is whole all the same.
