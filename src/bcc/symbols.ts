@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { SkepError } from "../base/index.ts";
 import { type BuildIdFrame, Symbolizer } from "../runtime/index.ts";
+import { demangle } from "../runtime/symbols/demangle/demangle.ts";
 import { Module } from "../runtime/symbols/module.ts";
 
 /** What of a symbol is shown. */
@@ -10,6 +11,8 @@ export interface SymOptions {
   readonly showModule?: boolean;
   /** Bytes from the function's start, in hexadecimal. */
   readonly showOffset?: boolean;
+  /** False: names of C++ as binaries have them (`_ZN3foo3barEi`), not as people write them (`foo::bar(int)`). */
+  readonly demangle?: boolean;
 }
 
 /** An address, or a frame of a stack with build ids. */
@@ -22,18 +25,36 @@ const symbolizer = new Symbolizer();
 /** Binaries that frames with build ids may be of, by build id. */
 const binaries = new Map<string, Module>();
 
+/** Most names that are remembered as people write them. */
+const MOST_NAMES = 50_000;
+const readable = new Map<string, string>();
+
+function readableName(name: string): string {
+  if (!name.startsWith("_Z")) return name;
+  let found = readable.get(name);
+  if (found === undefined) {
+    found = demangle(name) ?? name;
+    if (readable.size >= MOST_NAMES) readable.clear();
+    readable.set(name, found);
+  }
+  return found;
+}
+
 function written(
-  { name, offset, module }: { name: string | undefined; offset: bigint; module: string | undefined },
-  { showModule = false, showOffset = false }: SymOptions,
+  symbol: { readonly name: string | undefined; readonly offset: bigint; readonly module: string | undefined },
+  options: SymOptions,
 ): string {
+  const { showModule = false, showOffset = false } = options;
+  const { offset, module } = symbol;
+  const name = symbol.name === undefined || options.demangle === false ? symbol.name : readableName(symbol.name);
   const place = showOffset && name !== undefined ? `+0x${offset.toString(16)}` : "";
   const from = showModule && module !== undefined ? ` [${basename(module)}]` : "";
   return (name ?? UNKNOWN) + place + from;
 }
 
 /**
- * The function that an address of a process is in; of the kernel when the pid is negative. `[unknown]` where there is none. Names are as
- * binaries have them: those of C++ are not demangled.
+ * The function that an address of a process is in; of the kernel when the pid is negative. `[unknown]` where there is none. Names of C++ are
+ * shown as people write them.
  */
 export function sym(address: Address, pid: number, options: SymOptions = {}): string {
   if (typeof address === "object") return frameSym(address, options);
