@@ -6,7 +6,7 @@ import { LinuxEnvironment } from "../runtime/environment.ts";
 import { TraceSession } from "../runtime/trace.ts";
 import type { Arguments } from "./arguments.ts";
 import { textOption } from "./arguments.ts";
-import { writeError, writeOut } from "./write.ts";
+import { writeOut } from "./write.ts";
 import { compileScript } from "../lang/bpftrace/compile.ts";
 import { SkepError } from "../base/index.ts";
 
@@ -43,10 +43,9 @@ export async function demoCommand(args: Arguments): Promise<number> {
   try {
     kernel = openLinuxKernel();
   } catch (error) {
-    if (error instanceof SkepError && error.exitStatus === 3) {
-      writeError("skep runs programs in the kernel of this machine; it has no software kernel yet.\n");
-    }
-    throw error;
+    if (!(error instanceof SkepError) || error.exitStatus !== 3) throw error;
+    const { recordedDemo } = await import("./demo-recorded.ts");
+    return recordedDemo(error.message);
   }
   const { spawn } = process.getBuiltinModule("node:child_process");
   const worker = spawn(process.execPath, ["-e", WORK], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
@@ -77,6 +76,7 @@ function kernelRelease(): string {
   }
 }
 
-function indent(text: string): string {
+/** Shown as a quotation. */
+export function indent(text: string): string {
   return text.replace(/^(?=.)/gm, "  ");
 }

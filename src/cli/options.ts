@@ -204,6 +204,12 @@ export const COMMANDS: readonly Command[] = [
         help: "run a command once recording has begun, and end with it",
       },
       {
+        long: "comm",
+        value: "NAME",
+        repeats: true,
+        help: "only events of tasks of this name; may be given several times",
+      },
+      {
         long: "ring",
         value: "MIB",
         help: "size of the ring between kernel and file in MiB, a power of two (default 16)",

@@ -39,7 +39,9 @@ export async function recordCommand(args: Arguments): Promise<number> {
   const signals = ["SIGINT", "SIGTERM"] as const;
   for (const signal of signals) process.on(signal, end);
   try {
+    const comms = args.repeated.get("comm") ?? [];
     const recorder = Recorder.start({
+      comms,
       kernel,
       environment,
       probes,

@@ -13,6 +13,8 @@ import type { Environment } from "../../kernel/soft/index.ts";
 export const MAGIC: Uint8Array = new TextEncoder().encode("SKEPREC\u0001");
 /** Bytes of an event before its record. */
 export const EVENT_HEAD = 48;
+/** Where an event has the name of its task. */
+export const COMM_OFFSET = 32;
 /** Bytes of a piece before its contents. */
 export const PIECE_HEAD = 16;
 /** What a piece is: bytes of the record itself, from an offset, or memory at an address. */
@@ -157,5 +159,5 @@ export function setTask(environment: Environment, bytes: Uint8Array, view: DataV
   environment.tgid = view.getUint32(at + 8, true);
   environment.uid = view.getUint32(at + 12, true);
   environment.gid = view.getUint32(at + 16, true);
-  environment.comm.set(bytes.subarray(at + 32, at + EVENT_HEAD));
+  environment.comm.set(bytes.subarray(at + COMM_OFFSET, at + EVENT_HEAD));
 }

@@ -10,7 +10,7 @@ import { syscallNumbers } from "../../lang/bpftrace/lower/index.ts";
 import { isPattern, matcher } from "../../lang/bpftrace/wildcard.ts";
 import { compileC } from "../../lang/c/index.ts";
 import { parseTracepointFormat } from "../environment.ts";
-import { ChunkType, MAGIC, type RecordedEvent, encodeChunk, encodeJson } from "./format.ts";
+import { COMM_OFFSET, ChunkType, MAGIC, type RecordedEvent, encodeChunk, encodeJson } from "./format.ts";
 import { MOST_SYSCALLS, type RecordedTracepoint, SYSCALL_ENTER, SYSCALL_EXIT, recorderSource } from "./program.ts";
 
 /** What to record, and where to. */
@@ -20,6 +20,8 @@ export interface RecordOptions {
   /** `tracepoint:sched:*,tracepoint:syscalls:sys_enter_open*`, as in a script. */
   readonly probes: string;
   readonly file: string;
+  /** Only events of tasks with these names. */
+  readonly comms?: readonly string[];
   /** Bytes of the ring between kernel and file; a power of two. Default 16 MiB. */
   readonly ringBytes?: number;
 }
@@ -113,6 +115,7 @@ export class Recorder {
   private readonly file: string;
   private readonly drain: () => void;
   private readonly timer: NodeJS.Timeout;
+  private readonly comms: readonly Uint8Array[];
   private chunk = new Uint8Array(CHUNK_BYTES * 2);
   private filled = 0;
   private events = 0;
@@ -120,7 +123,16 @@ export class Recorder {
   /** Why writing stopped. */
   failure: unknown;
 
-  private constructor(kernel: Kernel, loaded: LoadedObject, links: Link[], fd: number, file: string) {
+  private constructor(
+    kernel: Kernel,
+    loaded: LoadedObject,
+    links: Link[],
+    fd: number,
+    file: string,
+    comms: readonly string[],
+  ) {
+    // Names end with a NUL, also those that fill all of their 16 bytes.
+    this.comms = comms.map((comm) => new TextEncoder().encode(`${comm.slice(0, 15)}\0`));
     this.kernel = kernel;
     this.loaded = loaded;
     this.links = links;
@@ -183,7 +195,7 @@ export class Recorder {
         links.push(kernel.attach(loaded.program("record_enter"), { kind: "raw-tracepoint", name: "sys_enter" }));
         links.push(kernel.attach(loaded.program("record_exit"), { kind: "raw-tracepoint", name: "sys_exit" }));
       }
-      return new Recorder(kernel, loaded, links, fd, options.file);
+      return new Recorder(kernel, loaded, links, fd, options.file, options.comms ?? []);
     } catch (error) {
       for (const link of links) link.close();
       loaded?.close();
@@ -201,11 +213,18 @@ export class Recorder {
   }
 
   private add(data: Uint8Array, offset: number, size: number): void {
+    if (!this.wants(data, offset)) return;
     if (this.filled + size > this.chunk.length) this.flush();
     this.chunk.set(data.subarray(offset, offset + size), this.filled);
     this.filled += size;
     this.events++;
     if (this.filled >= CHUNK_BYTES) this.flush();
+  }
+
+  /** Whether an event is of a task with one of the names. */
+  private wants(data: Uint8Array, offset: number): boolean {
+    const at = offset + COMM_OFFSET;
+    return this.comms.length === 0 || this.comms.some((comm) => comm.every((byte, i) => data[at + i] === byte));
   }
 
   private flush(): void {

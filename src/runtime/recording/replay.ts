@@ -1,12 +1,16 @@
 /** Recorded events on the software kernel: every hook fires as it did, with the time, the task and the memory of then. */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { constants, gunzipSync } from "node:zlib";
 import { SkepError } from "../../base/index.ts";
 import type { Attached, SoftKernel } from "../../kernel/soft/index.ts";
 import type { TraceEnvironment, TracepointFormat } from "../../lang/bpftrace/environment.ts";
 import { parseTracepointFormat } from "../environment.ts";
 import { EVENT_HEAD, PIECE_HEAD, PieceKind, RecordingReader, setTask } from "./format.ts";
 
-/** A file of recorded events, open. */
+/** Packed files are unpacked in memory: larger ones are to be unpacked before. */
+const MOST_UNPACKED = 1 << 30;
+
+/** A file of recorded events, open; gzip(1) may have packed it. */
 export class Recording {
   readonly reader: RecordingReader;
   readonly name: string;
@@ -24,7 +28,9 @@ export class Recording {
     try {
       if (fstatSync(this.fd).isDirectory())
         throw new SkepError("recording", `${file}: is a directory`, { exitStatus: 2 });
+      const packed = isGzip(this.fd) ? unpack(file) : undefined;
       this.reader = new RecordingReader(file, (position, length) => {
+        if (packed !== undefined) return packed.subarray(position, position + length);
         const bytes = new Uint8Array(length);
         let got = 0;
         for (let n = 1; got < length && n > 0; got += n)
@@ -43,6 +49,24 @@ export class Recording {
   }
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+function isGzip(fd: number): boolean {
+  const start = new Uint8Array(2);
+  readSync(fd, start, 0, 2, 0);
+  return start[0] === 0x1f && start[1] === 0x8b;
+}
+
+/** A recording that gzip(1) has packed: as much of it as is whole. */
+function unpack(file: string): Uint8Array {
+  try {
+    return gunzipSync(readFileSync(file), { maxOutputLength: MOST_UNPACKED, finishFlush: constants.Z_SYNC_FLUSH });
+  } catch (error) {
+    throw new SkepError("recording", `${file}: cannot be unpacked: ${(error as Error).message}`, {
+      cause: error,
+      exitStatus: 2,
+    });
   }
 }
 
