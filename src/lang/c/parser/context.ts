@@ -42,14 +42,15 @@ export function errorAt(context: ParserContext, token: Token, message: string, o
   context.diagnostics.error(token.location, message, { length: Math.max(1, token.text.length), ...options });
 }
 
-/** Runs a part that may nest; gives up when it nests too deeply. */
-export function nested<T>(context: ParserContext, part: () => T): T {
-  if (++context.depth > MOST_NESTED) {
-    context.diagnostics.fatal(context.tokens.location, `this is nested more than ${MOST_NESTED} deep`);
+/** Runs a part that may nest; gives up when it nests too deeply. A part of more `weight` may nest less. */
+export function nested<T>(context: ParserContext, part: () => T, weight: number = 1): T {
+  context.depth += weight;
+  if (context.depth > MOST_NESTED) {
+    context.diagnostics.fatal(context.tokens.location, `this is nested more than ${MOST_NESTED / weight} deep`);
   }
   try {
     return part();
   } finally {
-    context.depth--;
+    context.depth -= weight;
   }
 }

@@ -51,6 +51,7 @@ export class Scopes {
 
   /** All that has been declared in the file's scope so far. */
   file(): Declared {
+    for (const read of new Set(this.deferred.values())) read();
     return this.scopes[0]!;
   }
 

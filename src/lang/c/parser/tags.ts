@@ -19,6 +19,9 @@ import {
 import { type GatheredAttributes, parseAttributes } from "./attributes.ts";
 import { type ParserContext, errorAt, nested } from "./context.ts";
 
+/** Structs within structs take more room on the way down than other things. */
+const RECORD_WEIGHT = 5;
+
 /** Members of one struct. */
 const MOST_MEMBERS = 100_000;
 
@@ -69,7 +72,7 @@ export class TagParser {
     record ??= new RecordType(union, tag?.text);
     if (tag !== undefined) scopes.declareTag(tag.name!, record);
     const skipped = tokens.skipBody();
-    const members = skipped === undefined ? nested(context, () => this.members(record)) : [];
+    const members = skipped === undefined ? nested(context, () => this.members(record), RECORD_WEIGHT) : [];
     parseAttributes(context, attributes);
     for (const pushed of context.pushedAttributes) if (pushed.records) Object.assign(attributes, pushed.attributes);
     this.inside.push(record);

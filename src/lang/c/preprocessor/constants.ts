@@ -25,33 +25,38 @@ export interface ConstantProblem {
   readonly at?: number;
 }
 
+/** A number as messages show it. */
+function shown(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 30)}…` : text;
+}
+
 /** Reads an integer constant: decimal, hexadecimal, octal, binary, with suffixes. */
 export function integerConstant(text: string): IntegerConstant | ConstantProblem {
   const match = /^(0[xX][\da-fA-F]*|0[bB][01]*|\d+)([uUlL]*)$/.exec(text);
   if (match === null) {
     const float = /^(?:\d+\.\d*|\.\d+|\d+[eE]|0[xX][\da-fA-F]*\.|0[xX][\da-fA-F]+[pP])/.test(text);
-    if (float) return { problem: `${text}: eBPF has no floating-point numbers` };
+    if (float) return { problem: `${shown(text)}: eBPF has no floating-point numbers` };
     const at = /^(?:0[xX](?=[\da-fA-F])[\da-fA-F]+|0[bB][01]+|\d+)/.exec(text)?.[0].length;
-    return { problem: `${text} is no number`, ...(at === undefined ? {} : { at }) };
+    return { problem: `${shown(text)} is no number`, ...(at === undefined ? {} : { at }) };
   }
   const [, digits, suffix] = match as unknown as [string, string, string];
   if (!/^(?:u?(?:ll?)?|(?:ll?)u)$/i.test(suffix) || /lL|Ll/.test(suffix)) {
-    return { problem: `${text}: ${suffix} is no suffix of an integer (u, l, ul, ll, ull)`, at: digits.length };
+    return { problem: `${shown(text)}: ${suffix} is no suffix of an integer (u, l, ul, ll, ull)`, at: digits.length };
   }
   const longs = (suffix.match(/l/gi)?.length ?? 0) as 0 | 1 | 2;
   const unsigned = /u/i.test(suffix);
-  if (/^0[xXbB]$/.test(digits)) return { problem: `${text} has no digits` };
+  if (/^0[xXbB]$/.test(digits)) return { problem: `${shown(text)} has no digits` };
   let value: bigint;
   let decimal = false;
   if (/^0\d/.test(digits)) {
     const at = digits.search(/[89]/);
-    if (at !== -1) return { problem: `${text}: an octal number has no digits 8 and 9`, at };
+    if (at !== -1) return { problem: `${shown(text)}: an octal number has no digits 8 and 9`, at };
     value = BigInt(`0o${digits.slice(1)}`);
   } else {
     value = BigInt(digits);
     decimal = !/^0[xXbB]/.test(digits);
   }
-  if (value >= 1n << 64n) return { problem: `${text} does not fit in 64 bits` };
+  if (value >= 1n << 64n) return { problem: `${shown(text)} does not fit in 64 bits` };
   return { value, unsigned, longs, decimal };
 }
 

@@ -74,8 +74,8 @@ export class Directives {
     if (this.conditionals.length > 1) this.conditionals.pop();
   }
 
-  /** Runs the directive behind `hash`. Gives a token when the parser must know of it. */
-  run(hash: Token): Token | undefined {
+  /** Runs the directive behind a `#` that has been read. Gives a token when the parser must know of it. */
+  run(): Token | undefined {
     const { lexer } = this;
     lexer.inDirective = true;
     try {

@@ -50,7 +50,9 @@ const LARGE_HEADER = 1 << 18;
 /** Deeper nesting is an include loop or a mistake. */
 const MOST_NESTED_FILES = 200;
 /** Tokens of one file's expansions: far above any program, far below all memory. */
-const MOST_EXPANDED_TOKENS = 2_000_000;
+const MOST_EXPANDED_TOKENS = 1_000_000;
+/** Macros within the arguments of macros, and parentheses within those. */
+const MOST_NESTED_ARGUMENTS = 300;
 
 const END = new Token(TokenKind.END, "", 0, 0);
 
@@ -67,6 +69,7 @@ export class Preprocessor implements Substituter {
   private readonly files: Lexer[] = [];
   private readonly lists: TokenList[] = [];
   private expandedTokens = 0;
+  private nestedArguments = 0;
 
   constructor(path: string, text: string, options: PreprocessorOptions) {
     this.options = options;
@@ -133,7 +136,7 @@ export class Preprocessor implements Substituter {
       const { lexer } = this;
       const token = lexer.next();
       if ((token.flags & TokenFlag.LINE_START) !== 0 && token.is("#") && !lexer.inDirective) {
-        const pragma = this.directives.run(token);
+        const pragma = this.directives.run();
         if (pragma !== undefined) return pragma;
         continue;
       }
@@ -163,7 +166,8 @@ export class Preprocessor implements Substituter {
     const file = this.sources.add("<skep>", `#define ${definition}\n`, { system: true });
     this.files.push(new Lexer(file, this.names, this.diagnostics));
     this.directives.enterFile();
-    this.directives.run(this.lexer.next());
+    this.lexer.next();
+    this.directives.run();
     this.directives.leaveFile();
     this.files.pop();
   }
@@ -222,10 +226,12 @@ export class Preprocessor implements Substituter {
 
   expandArgument(tokens: readonly Token[]): Token[] {
     if (!tokens.some((token) => token.name?.macro !== undefined)) return tokens.slice();
+    if (++this.nestedArguments > MOST_NESTED_ARGUMENTS) this.tooDeep(tokens[0]!);
     const result: Token[] = [];
     this.openList(tokens);
     for (let token = this.next(); token.kind !== TokenKind.END; token = this.next()) result.push(token);
     this.closeList();
+    this.nestedArguments--;
     return result;
   }
 
@@ -251,6 +257,10 @@ export class Preprocessor implements Substituter {
     macro.disabled = true;
     this.lists.push({ tokens, at: 0, macro, barrier: false });
     return undefined;
+  }
+
+  private tooDeep(at: Token): never {
+    return this.diagnostics.fatal(at.location, "the arguments of macros are nested too deeply");
   }
 
   private parenthesisFollows(): boolean {
@@ -281,8 +291,9 @@ export class Preprocessor implements Substituter {
         });
         return undefined;
       }
-      if (token.is("(")) depth++;
-      else if (token.is(")") && depth-- === 0) {
+      if (token.is("(")) {
+        if (++depth > MOST_NESTED_ARGUMENTS * 4) this.tooDeep(use);
+      } else if (token.is(")") && depth-- === 0) {
         close = token;
         break;
       } else if (token.is(",") && depth === 0 && !(macro.variadic && args.length >= count)) {
