@@ -311,8 +311,9 @@ class Numbering {
     const wrote = this.memory.locate(base)?.alloca ?? null;
     keepOnly(memory, (k) => {
       if (sameValue(k.base, base)) return k.offset + k.bits / 8 <= offset || k.offset >= offset + size;
-      if (this.isPrivate(k.base)) return wrote !== k.base;
-      return wrote !== null;
+      // Memory of the frame is written through pointers that lead there, at computed offsets too.
+      const of = this.memory.locate(k.base)?.alloca ?? null;
+      return of === null ? wrote !== null : of !== wrote;
     });
   }
 }

@@ -55,6 +55,8 @@ describeCases("arrays and pointers", [
   "u64 x = a; *(u32 *)&x = b; *((u8 *)&x + 6) ^= 0x55; return x;",
   "u64 v[2] = { a, b }; void *p = v; p += 8; return *(u64 *)p + *(u32 *)(p - 4);",
   "int i = 0; int v[3] = { 0, 0, 0 }; v[i++] += a; v[i++] -= b; v[i] = i; return v[0] + v[1] * 3 + v[2] * 5 + i * 7;",
+  "u64 v[2] = { -27 }; for (u8 i = 0; i < 2; i++) { v[1] = 0; v[v[a & 1] & 1]--; } return v[1];",
+  "u64 v[2] = { a, b }; u64 *p = &v[a & 1]; long r = *p; v[1] = 5; r += *p; *p = 7; return r * 10 + v[0] + v[1];",
   "volatile int x = a; x += 1; x; int y = x; return y + x;",
   "volatile struct { int x; u8 y; } s = { a, b }; s.x++; return s.x + s.y;",
   "return (long)((int *)0 + 3) + (long)(char *)5;",
