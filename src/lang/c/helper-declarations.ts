@@ -26,6 +26,10 @@ function alias(name: string, to: CType): [string, CType] {
   return [name, { kind: "typedef", name, to }];
 }
 
+function aligned(name: string, to: CType): [string, CType] {
+  return [name, { kind: "typedef", name, to, align: 8 }];
+}
+
 /** Names of integers that the kernel's headers have and that helpers take. */
 export const integers: ReadonlyMap<string, CType> = new Map([
   alias("__u8", UNSIGNED_CHAR),
@@ -52,6 +56,11 @@ export const integers: ReadonlyMap<string, CType> = new Map([
   alias("__le64", UNSIGNED_LONG_LONG),
   alias("__sum16", UNSIGNED_SHORT),
   alias("__wsum", UNSIGNED_INT),
+  // Macros in `<linux/types.h>`: integers at multiples of their size on machines of 32 bits, too.
+  aligned("__aligned_u64", UNSIGNED_LONG_LONG),
+  aligned("__aligned_s64", LONG_LONG),
+  aligned("__aligned_be64", UNSIGNED_LONG_LONG),
+  aligned("__aligned_le64", UNSIGNED_LONG_LONG),
 ]);
 
 const words: ReadonlyMap<string, CType> = new Map<string, CType>([

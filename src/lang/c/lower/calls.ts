@@ -33,8 +33,10 @@ export function call(body: Body, expr: Call): Value {
   const isBound = (i: number): boolean => decl?.bound?.has(decl.params[i]!) === true;
   const args = expr.args.map((arg, i) => (isBound(i) ? body.b.const(0, "ptr") : argument(body, arg)));
   body.at(expr.location);
+  // What a function of the file is given beyond its parameters nothing can read.
+  const named = type.variadic ? args.slice(0, type.params.length) : args;
   return callee.kind === "function"
-    ? callFunction(body, callee.func, args, expr)
+    ? callFunction(body, callee.func, named, expr)
     : callKernel(body, callee, args, expr);
 }
 

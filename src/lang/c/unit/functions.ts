@@ -156,6 +156,7 @@ export class Functions {
     // Others may take the place of a weak function when objects are linked.
     const fixed = decl.attributes.inline === "never" || decl.attributes.weak === true;
     let inline = role === "static" ? decl.attributes.inline : role === "global" && fixed ? "never" : undefined;
+    if (decl.type.variadic) inline = "always";
     if (params.length > MOST_ARGUMENTS && inline !== "always") {
       // `noinline` is a wish: so many arguments go nowhere else.
       if (role === "static") inline = "always";
