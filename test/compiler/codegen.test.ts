@@ -73,6 +73,61 @@ const CASES: readonly Case[] = [
     "e:\n%x = load i32 [%ctx] bits 32\n%c = icmp slt i32 %x, -3\n%r = zext i64 %c bits 1\nreturn %r",
     "r1 = *(u32 *)(r1 +0)\nr0 = 1\nif w1 s< 0xfffffffd goto pc+1\nr0 = 0\nexit",
   ],
+  [
+    "neighbouring constants are one store",
+    `e:
+     %k = alloca 16 align 8
+     store [%k] 7 bits 32
+     store [%k + 4] 0 bits 32
+     store [%k + 8] 1 bits 8
+     store [%k + 9] 2 bits 8
+     store [%k + 10] 0 bits 16
+     store [%k + 12] 0 bits 32
+     %m = mapref @m
+     %d = ptradd %k, 8
+     %v = helper i64 map_update_elem(%m, %k, %d, 0)
+     return 0`,
+    `*(u64 *)(r10 -16) = 7
+     *(u64 *)(r10 -8) = 513
+     r1 = map[m]
+     r2 = r10
+     r2 += -16
+     r3 = r10
+     r3 += -8
+     r4 = 0
+     call bpf_map_update_elem#2
+     r0 = 0
+     exit`,
+  ],
+  [
+    "a number that was asked for its sign divides without",
+    `e:
+     %x = load i64 [%ctx] bits 64
+     %c = icmp slt i64 %x, 0
+     branch %c, no, yes
+     yes:
+     %y = sdiv i64 %x, 1000
+     return %y
+     no:
+     return 0`,
+    "r0 = *(u64 *)(r1 +0)\nif r0 s< 0x0 goto pc+2\nr0 /= 1000\nexit\nr0 = 0\nexit",
+    OLD,
+  ],
+  [
+    "one side's computation is done on that side",
+    `e:
+     %x = load i64 [%ctx] bits 64
+     %c = icmp ugt i64 %x, 65535
+     %y = lshr i64 %x, 16
+     %r = select i64 %c, %y, %x
+     return %r`,
+    "r0 = *(u64 *)(r1 +0)\nif r0 <= 0xffff goto pc+1\nr0 >>= 16\nexit",
+  ],
+  [
+    "32 bits compare in place where nothing else asks",
+    "e:\n%x = load i64 [%ctx] bits 64\n%n = trunc %x\n%c = icmp eq i32 %n, -17\n%r = zext i64 %c bits 1\nreturn %r",
+    "r1 = *(u64 *)(r1 +0)\nr0 = 1\nif w1 == 0xffffffef goto pc+1\nr0 = 0\nexit",
+  ],
   ["v4 loads extend", "e:\n%x = load i64 [%ctx] bits 32 signed\nreturn %x", "r0 = *(s32 *)(r1 +0)\nexit"],
   [
     "older kernels extend by shifts",
