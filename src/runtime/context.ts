@@ -5,6 +5,7 @@ import type { KernelMap } from "../kernel/kernel.ts";
 import type { PlannedStackMap, TracePlan } from "../lang/bpftrace/plan.ts";
 import type { Compat, FormatContext } from "./format/context.ts";
 import { CgroupPaths } from "./cgroups.ts";
+import { demangle } from "./symbols/demangle/demangle.ts";
 import { Symbolizer } from "./symbols/symbolizer.ts";
 
 /** {@link FormatContext} of a run on the running Linux. */
@@ -35,7 +36,8 @@ export class LinuxFormatContext implements FormatContext {
     this.possibleCpus = options.possibleCpus;
     this.stackMaps = plan.stackMaps;
     this.mapByName = options.map;
-    this.symbolizer = options.symbolizer ?? new Symbolizer(undefined, probedBinaries(plan));
+    const style = plan.config.cppDemangle ? (name: string) => demangle(name) ?? name : undefined;
+    this.symbolizer = options.symbolizer ?? new Symbolizer(style, probedBinaries(plan));
   }
 
   kernelSymbol(address: bigint, withOffset: boolean): string {

@@ -12,7 +12,9 @@ struct record { char tag[4]; int low : 5, high : 9; char after[4]; };
 int answer = 42;
 __attribute__((noinline)) int inner(struct record *r) { return r->low + answer; }
 __attribute__((noinline)) int outer(struct record *r) { return inner(r) + 1; }
+__attribute__((noinline)) int _ZN4shop4sellEi(int count) { return count + answer; }
 int main(void) {
+  _ZN4shop4sellEi(1);
   struct record r = { { 'a', 'b', 'c', 'd' }, -3, 200, { 'x', 'y', 'z', 0 } };
   return outer(&r) == 0;
 }
@@ -77,6 +79,16 @@ describeWith(["linux", "root", "bpf", "uprobes", "clang"], "uprobes on a program
       expect(result.stdout.trim()).toBe(expected);
     });
   }
+
+  // The program is over when names are looked up: only where it is at a fixed address is that no race.
+  test.each([
+    ["as people write them", "", "shop::sell(int)+0"],
+    ["as they are", "config = { cpp_demangle = false } ", "_ZN4shop4sellEi+0"],
+  ])("names of C++ %s", async (_what, config, expected) => {
+    const script = `${config}uprobe:${join(directory, "fixed")}:_ZN4shop4sellEi { print(ustack(1)); }`;
+    const result = await run(process.execPath, [entry, "trace", "-q", "-e", script, "-c", join(directory, "fixed")]);
+    expect(result.stdout.trim()).toBe(expected);
+  });
 
   test("text that was cut ends with the trailer", async () => {
     const program = join(directory, "fixed");

@@ -40,7 +40,7 @@ describeUnless(vmSkipReason(), "examples in a VM", () => {
         name: `drops.mjs ${how}`,
         script: `ip link set lo up; ${watched(node("drops", how), "COMMAND", DROP, table)}`,
       })),
-      { name: "skep/bcc", script: node("kernel-probes"), timeoutMs: 240_000 },
+      { name: "skep/bcc", script: node("kernel-probes"), timeoutMs: 600_000 },
     ].map((one) => ({ timeoutMs: 220_000, ...one }));
   }, 120_000);
   afterAll(() => bundled.remove());

@@ -16,7 +16,7 @@ export interface ResolvedSymbol {
   readonly module: string | undefined;
 }
 
-/** How a name is shown; the place where C++ and Rust names would be demangled. */
+/** How a name is shown: as it is, or C++ names as people write them. */
 export type NameStyle = (name: string) => string;
 
 interface Process {
