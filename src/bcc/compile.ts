@@ -3,7 +3,14 @@ import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { SkepError, type SourceText } from "../base/index.ts";
 import type { Btf } from "../btf/index.ts";
-import { hasKernelBtf, kernelBtf, machine, moduleBtf, modulesWithBtf, tracepointFormat } from "../kernel/linux/index.ts";
+import {
+  hasKernelBtf,
+  kernelBtf,
+  machine,
+  moduleBtf,
+  modulesWithBtf,
+  tracepointFormat,
+} from "../kernel/linux/index.ts";
 import { kernelTarget } from "../compiler/index.ts";
 import { printModule } from "../compiler/print.ts";
 import {
@@ -70,7 +77,9 @@ function compileOptions(options: BccCompileOptions): CCompileOptions {
     bcc: {
       tracepointFields,
       onlineCpus: machine.onlineCpus.length,
-      ...(options.kernelTypes === undefined ? { moduleTypes: () => modulesWithBtf().map((name) => moduleBtf(name)) } : {}),
+      ...(options.kernelTypes === undefined
+        ? { moduleTypes: () => modulesWithBtf().map((name) => moduleBtf(name)) }
+        : {}),
       ...(usdtArgument === undefined ? {} : { usdtArgument }),
     },
   };

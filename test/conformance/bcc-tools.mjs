@@ -63,10 +63,13 @@ const withoutC = {
 /** Tools whose C is a file of its own, which Debian's package leaves out: found where SKEP_BCC_SOURCES says, a directory such as BCC's `tools`. */
 const inFiles = ["deadlock", "netqtop"];
 
-/** What a kernel answers. @typedef {{ btf: string, kallsyms: string, events: string, version: readonly [number, number, number], kfunc: boolean }} Facts */
+/** What a kernel answers. @typedef {{ btf: string, modules: string, kallsyms: string, events: string, version: readonly [number, number, number], kfunc: boolean }} Facts */
 /** A program that a tool attaches. @typedef {{ kind: string, func: string, event: string }} Attachment */
 /** What a tool hands over. @typedef {{ text: string, cflags: string[], attach: Attachment[], usdt: { func: string }[] }} Unit */
 /** @typedef {{ tool: string, stage: "no C" | "text" | "compile" | "load" | "loads", programs?: number, loaded?: number, why?: string }} Outcome */
+
+/** Modules whose types tools need. */
+const modules = ["nfs"];
 
 /** Debian's packages, unpacked. */
 function packages() {
@@ -87,6 +90,7 @@ function factsHere() {
     .map(Number);
   return {
     btf: "/sys/kernel/btf/vmlinux",
+    modules: "/sys/kernel/btf",
     kallsyms: "/proc/kallsyms",
     events: "/sys/kernel/tracing/events",
     version: [major, minor, patch],
@@ -97,6 +101,7 @@ function factsHere() {
 /** Runs a script in the VM. @param {string} script @param {number} seconds */
 function inVm(script, seconds) {
   const args = [join(here, "../vm/run.mjs"), "-k", flags.kernel ?? "", "-m", "2048", "-t", String(seconds)];
+  for (const module of modules) args.push("-M", module);
   const { status, stdout, stderr } = spawnSync(process.execPath, [...args, "--", "bash", "-c", script], {
     maxBuffer: 1 << 29,
     encoding: "utf8",
@@ -110,7 +115,7 @@ function factsOfVm() {
   const directory = once(`facts-${flags.kernel}`, (made) => {
     const script = [
       "mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null",
-      "mkdir -p /tmp/facts && cd /tmp/facts && cp /sys/kernel/btf/vmlinux btf && cp /proc/kallsyms kallsyms && uname -r > release",
+      "mkdir -p /tmp/facts/modules && cd /tmp/facts && cp /sys/kernel/btf/* modules && mv modules/vmlinux btf && cp /proc/kallsyms kallsyms && uname -r > release",
       "mkdir events && cd /sys/kernel/tracing/events && cp --parents */*/format /tmp/facts/events",
       "tar -C /tmp/facts -cz . | base64 -w 0",
     ].join("\n");
@@ -120,6 +125,7 @@ function factsOfVm() {
   const of = (/** @type {string} */ file) => join(directory, file);
   return {
     btf: of("btf"),
+    modules: of("modules"),
     kallsyms: of("kallsyms"),
     events: of("events"),
     version: [major, minor, patch],
@@ -183,6 +189,10 @@ async function compiler(facts) {
   );
   const kernelTypes = Btf.parse(readFileSync(facts.btf));
   const [major, minor] = facts.version;
+  const moduleTypes = () =>
+    readdirSync(facts.modules)
+      .filter((module) => module !== "vmlinux")
+      .map((module) => Btf.parse(readFileSync(join(facts.modules, module)), { base: kernelTypes }));
   const target = kernelTarget([major, minor]);
   /** A register, for arguments of probes of programs that are not there. */
   const place = {
@@ -208,6 +218,7 @@ async function compiler(facts) {
         kernelVersion: facts.version,
         bcc: {
           onlineCpus: 2,
+          moduleTypes,
           usdtArgument: () => [place],
           tracepointFields: (/** @type {string} */ category, /** @type {string} */ event) => {
             const path = join(facts.events, category, event, "format");

@@ -1,4 +1,5 @@
 /** What BCC's dialect asks of the machine that a program is for. */
+import type { Btf } from "../../../btf/index.ts";
 import type { UsdtArgument } from "../../../object/index.ts";
 
 /** A field of a tracepoint's record, as the `format` file of tracefs has it. */
@@ -25,6 +26,8 @@ export interface BccOptions {
   readonly tracepointFields?: (category: string, event: string) => readonly BccTracepointField[] | undefined;
   /** Places of argument `index` (from 1) of the static probes that `func` is enabled on, for `bpf_usdt_readarg`. */
   readonly usdtArgument?: (func: string, index: number) => readonly BccUsdtPlace[] | undefined;
+  /** Types of modules, on top of those of the kernel: asked for structs that the kernel itself only points to. */
+  readonly moduleTypes?: () => Iterable<Btf>;
   /** What `bpf_num_cpus()` answers: CPUs that are online. Default 1. */
   readonly onlineCpus?: number;
   /** Machine whose registers `struct pt_regs` holds; the compiler says it. */

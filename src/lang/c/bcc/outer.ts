@@ -1,5 +1,6 @@
 /** Names of BCC's dialect that stand for what the machine has: `struct tracepoint__CATEGORY__EVENT`. */
 import type { Binding, OuterDeclarations } from "../parser/scope.ts";
+import { KernelTypes } from "../types/kernel-types.ts";
 import { type EnumType, type Field, INT, RecordType, UNSIGNED_LONG_LONG } from "../types/types.ts";
 import { fieldType } from "./field-types.ts";
 import type { BccOptions, BccTracepointField } from "./options.ts";
@@ -22,6 +23,7 @@ function* partings(tag: string): Generator<readonly [category: string, event: st
 export class BccDeclarations implements OuterDeclarations {
   private readonly kernel: OuterDeclarations;
   private readonly options: BccOptions;
+  private moduleTypes: readonly KernelTypes[] | undefined;
   private readonly records = new Map<string, RecordType | undefined>();
 
   constructor(kernel: OuterDeclarations, options: BccOptions) {
@@ -30,14 +32,28 @@ export class BccDeclarations implements OuterDeclarations {
   }
 
   ordinary(name: string): Binding | undefined {
-    // The dialect's own of this name is declared by its prelude and takes formats alone.
     return this.kernel.ordinary(name);
   }
 
   record(union: boolean, tag: string): RecordType | undefined {
-    if (union || !tag.startsWith(TRACEPOINT_PREFIX)) return this.kernel.record(union, tag);
+    if (union || !tag.startsWith(TRACEPOINT_PREFIX)) return this.kernels(union, tag);
     if (!this.records.has(tag)) this.records.set(tag, this.tracepoint(tag));
     return this.records.get(tag);
+  }
+
+  /** A struct of the kernel, or of a module where the kernel only points to it. */
+  private kernels(union: boolean, tag: string): RecordType | undefined {
+    const found = this.kernel.record(union, tag);
+    if (found?.contents !== undefined) return found;
+    for (const types of this.modules()) {
+      const record = types.record(union, tag);
+      if (record?.contents !== undefined) return record;
+    }
+    return found;
+  }
+
+  private modules(): readonly KernelTypes[] {
+    return (this.moduleTypes ??= [...(this.options.moduleTypes?.() ?? [])].map((btf) => new KernelTypes(btf)));
   }
 
   enumeration(tag: string): EnumType | undefined {

@@ -339,7 +339,11 @@ export class Provenances {
     }
     const func = callOf(expr);
     if (func === undefined) return;
-    if (func.body !== undefined) func.params.forEach((param, i) => this.hold(param, this.of(expr.args[i] ?? expr)));
+    if (func.body !== undefined)
+      expr.args.forEach((arg, i) => {
+        const param = func.params[i];
+        if (param !== undefined) this.hold(param, this.of(arg));
+      });
     else if (Object.hasOwn(reads, func.name) && expr.args.length > 2) this.read(expr.args[0]!, reads[func.name]!);
   }
 

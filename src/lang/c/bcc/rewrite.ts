@@ -120,6 +120,9 @@ export class BodyRewriter extends Rebuilder {
         return this.assign(expr);
       case "builtin":
         return this.builtin(expr);
+      case "step":
+        this.checkWrite(expr.target);
+        return this.within(expr);
       default:
         return this.within(expr);
     }
@@ -145,7 +148,7 @@ export class BodyRewriter extends Rebuilder {
   private checkPointer(arg: Expr, to: CType): void {
     let at = arg;
     while (at.kind === "cast" && (at.cast === "pointer" || at.cast === "none")) at = at.operand;
-    if (at.kind !== "address") return;
+    if (at.kind !== "address" && !(at.kind === "cast" && at.cast === "decay")) return;
     const [given, wanted] = [sizeOf(at.operand.type) ?? 0, sizeOf(to) ?? 0];
     if (given >= wanted || given === 0) return;
     this.diagnostics.error(
@@ -168,7 +171,20 @@ export class BodyRewriter extends Rebuilder {
     return this.reads.value(this.within(operand), type, space);
   }
 
+  /** Writing needs memory of the program's own; the verifier would only say that some register holds no pointer. */
+  private checkWrite(target: Expr): void {
+    if (this.host.provenances.foreign(target) === undefined) return;
+    this.diagnostics.warning(
+      target.location,
+      "this is memory of the kernel or of a process: programs cannot write there",
+      {
+        hint: "copy the struct to a variable and change the copy",
+      },
+    );
+  }
+
   private assign(expr: Expr & { kind: "assign" }): Expr {
+    this.checkWrite(expr.target);
     const packet = packetPlace(expr.target);
     if (packet !== undefined && expr.operator === undefined) {
       const context = this.context(expr.location);

@@ -1,6 +1,6 @@
 /** What is said of programs that use the dialect wrongly. */
 import { describe, expect, test } from "vitest";
-import { REGISTERS, complaint } from "./support.ts";
+import { REGISTERS, compile, complaint } from "./support.ts";
 
 const F = "int f(struct pt_regs *ctx) {";
 
@@ -25,6 +25,11 @@ const wrong: readonly (readonly [string, string, string | RegExp])[] = [
     "a key that is too short",
     `BPF_HASH(t, u64); ${F} u32 pid = 1; t.lookup(&pid); return 0; }`,
     "the table takes u64, 8 bytes: this is u32, 4 bytes",
+  ],
+  [
+    "an array that is too short",
+    `struct k { char c[16]; }; BPF_HASH(t, struct k); ${F} char c[8] = {}; t.lookup((void *)c); return 0; }`,
+    "16 bytes: 8 bytes",
   ],
   [
     "a leaf that is too short",
@@ -87,5 +92,34 @@ const wrong: readonly (readonly [string, string, string | RegExp])[] = [
 describe("wrong use", () => {
   test.each(wrong)("%s", (_, text, message) => {
     expect(complaint(`${REGISTERS}${text}`)).toContain(message);
+  });
+});
+
+describe("what is only warned of", () => {
+  test.each([
+    [
+      "a write to the kernel",
+      `struct s { int x; }; int kprobe__f(struct pt_regs *ctx, struct s *s) { s->x = 1; return 0; }`,
+      "programs cannot write there",
+    ],
+    [
+      "a step there",
+      `struct s { int x; }; int kprobe__f(struct pt_regs *ctx, struct s *s) { s->x++; return 0; }`,
+      "programs cannot write there",
+    ],
+    ["values that nobody prints", `${F} bpf_trace_printk("%d", 1, 2); return 0; }`, "the format prints 1 of 2 values"],
+    [
+      "values that are missing",
+      `${F} bpf_trace_printk("%d %s"); return 0; }`,
+      "the format prints 2 values, here are 0",
+    ],
+    ["a conversion that the kernel has not", `${F} bpf_trace_printk("%q", 1); return 0; }`, "no conversion %q"],
+    [
+      "inserting into an array",
+      `BPF_ARRAY(t); ${F} int k = 0; u64 v = 0; t.insert(&k, &v); return 0; }`,
+      "insert() changes nothing",
+    ],
+  ])("%s", (_, text, message) => {
+    expect(compile(`${REGISTERS}${text}`).diagnostics.format()).toContain(message);
   });
 });
