@@ -15,7 +15,7 @@ export {
   setSmallResult,
 } from "./machine.ts";
 export type { Machine, VmHost } from "./machine.ts";
-export { ADDRESS_BASE, ADDRESS_HIGH, ARGUMENT_WORD, RESULT_WORD, VmMemory, addressOf } from "./memory.ts";
+export { ADDRESS_HIGH, ARGUMENT_WORD, RESULT_WORD, VmMemory, addressOf } from "./memory.ts";
 export type { Access } from "./memory.ts";
 export { VmProgram } from "./program.ts";
 export type { ResolveImmediate, VmFunction } from "./program.ts";

@@ -1,14 +1,13 @@
 /**
  * The memory of programs: one WebAssembly memory that holds stacks, contexts, packets and map values, and beside them, for every eight
- * bytes, a note of what may be touched (as AddressSanitizer does). An address that a program sees is `ADDRESS_BASE` plus an offset in it.
+ * bytes, a note of what may be touched (as AddressSanitizer does). The address that a program sees is the offset in it: it fits 32 bits, so that the fields of
+ * contexts that hold addresses in 32 bits (`data`, `data_end`) are what they seem. Low offsets are nobody's, so that NULL is.
  */
 import { SkepError } from "../base/index.ts";
 import { type WasmMemory, webAssembly } from "./wasm/api.ts";
 
-/** Upper half of the addresses that programs see, as a signed number: where Linux on x86-64 maps physical memory. */
-export const ADDRESS_HIGH: number = 0xffff8880 | 0;
-/** Address of byte 0, which no program may touch. */
-export const ADDRESS_BASE: bigint = 0xffff_8880_0000_0000n;
+/** Upper half of all addresses. */
+export const ADDRESS_HIGH = 0;
 
 /** Where helpers find r1 to r5 as pairs of 32-bit halves, and behind them leave r0: an index of {@link VmMemory.words}. */
 export const ARGUMENT_WORD = 16;
@@ -154,5 +153,5 @@ function roundUp(size: number): number {
 
 /** The address that programs know an offset by. */
 export function addressOf(offset: number): bigint {
-  return ADDRESS_BASE + BigInt(offset);
+  return BigInt(offset);
 }

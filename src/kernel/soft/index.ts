@@ -2,7 +2,8 @@
 export { Environment } from "./environment.ts";
 export type { SoftTask } from "./environment.ts";
 export { SoftKernel } from "./kernel.ts";
-export type { Attached, SoftKernelOptions } from "./kernel.ts";
+export type { Attached, PacketResult, SoftKernelOptions } from "./kernel.ts";
+export type { PacketOptions } from "./packets.ts";
 export { softMapTypes } from "./maps/create.ts";
 export type { ForeignMemory } from "./helpers/call.ts";
 export { DEFAULT_FUEL, SoftProgram } from "./program.ts";

@@ -27,11 +27,13 @@ import { Environment } from "./environment.ts";
 import { basicHelpers } from "./helpers/basics.ts";
 import { type ForeignMemory, type Helper, HelperCall, type HelperServices } from "./helpers/call.ts";
 import { mapHelpers } from "./helpers/maps.ts";
+import { packetHelpers } from "./helpers/packets.ts";
 import { SoftMapHandle } from "./map-handle.ts";
 import { ArrayMap, DescriptorArray } from "./maps/array.ts";
 import { createSoftMap } from "./maps/create.ts";
 import type { MapHost, SoftMap } from "./maps/map.ts";
 import { RingMap } from "./maps/ring.ts";
+import { Packet, type PacketOptions } from "./packets.ts";
 import { type ExecutionMode, SoftProgram } from "./program.ts";
 
 /** How to make a software kernel. */
@@ -52,7 +54,7 @@ export interface SoftKernelOptions {
 /** Most programs one after the other by tail calls (MAX_TAIL_CALL_CNT of the kernel). */
 const MOST_TAIL_CALLS = 33;
 
-const helpers: Readonly<Record<string, Helper>> = { ...basicHelpers, ...mapHelpers };
+const helpers: Readonly<Record<string, Helper>> = { ...basicHelpers, ...mapHelpers, ...packetHelpers };
 
 /** `PERF_TYPE_SOFTWARE`. */
 const PERF_TYPE_SOFTWARE = 1;
@@ -64,6 +66,15 @@ export interface Attached {
   readonly program: SoftProgram;
   /** What `bpf_get_attach_cookie` answers. */
   readonly cookie: bigint;
+}
+
+/** What a program did with a packet. */
+export interface PacketResult {
+  /** r0, 32 bits unsigned. */
+  readonly verdict: number;
+  /** The packet from where programs see it. */
+  readonly packet: Uint8Array;
+  readonly redirect?: { readonly ifindex: number; readonly flags: number };
 }
 
 /** A clock that a program is attached to. */
@@ -127,6 +138,8 @@ export class SoftKernel implements Kernel {
   private readonly mapsByToken = new Map<number, SoftMap>();
   private readonly programsById = new Map<number, SoftProgram>();
   private readonly hooks = new Map<string, Set<Attached>>();
+  private packet: Packet | undefined;
+  private packetType = 0;
   private readonly timers = new Set<Timer>();
   /** Grows whenever something is attached or taken off. */
   generation = 0;
@@ -151,6 +164,8 @@ export class SoftKernel implements Kernel {
     this.services = {
       environment: this.environment,
       records: new Map(),
+      packet: () => this.packet,
+      programType: () => this.packetType,
       foreign: () => this.foreignMemory,
       mapAt: (offset) => this.mapsByToken.get(offset),
       trace: (text) => options.trace?.(text),
@@ -250,6 +265,7 @@ export class SoftKernel implements Kernel {
     const host = {
       helper: (helper: number, machine: Machine): boolean => this.helper(helper, machine),
       tailCall: (machine: Machine): boolean => this.tailCall(machine),
+      packet: (_context: bigint, offset: number, size: 1 | 2 | 4): number | undefined => this.packetLoad(offset, size),
     };
     const program = new SoftProgram(spec, id, code, this.memory, host, this.mode, () => this.programsById.delete(id));
     program.timed = this.timed > 0;
@@ -301,6 +317,14 @@ export class SoftKernel implements Kernel {
       this.tailCalls--;
     }
     return true;
+  }
+
+  /** LD_ABS and LD_IND: packet bytes in network order, as a number. */
+  private packetLoad(offset: number, size: 1 | 2 | 4): number | undefined {
+    const at = this.packet?.at(offset, size) ?? -1;
+    if (at < 0) return undefined;
+    const { view } = this.memory;
+    return size === 1 ? view.getUint8(at) : size === 2 ? view.getUint16(at) : view.getUint32(at);
   }
 
   private perfOutput(map: SoftMap, cpu: number, bytes: Uint8Array): number {
@@ -392,6 +416,27 @@ export class SoftKernel implements Kernel {
       });
     } finally {
       this.memory.release(at, Math.max(context.length, 8));
+    }
+  }
+
+  /** Runs a program of a type that takes packets on one: its verdict, the packet afterwards, and where it was redirected. */
+  runPacket(program: SoftProgram, bytes: Uint8Array, options: PacketOptions = {}): PacketResult {
+    const packet = new Packet(this.memory, program.spec.type, bytes, options);
+    const outer = this.packet;
+    const outerType = this.packetType;
+    this.packet = packet;
+    this.packetType = program.spec.type;
+    try {
+      const verdict = Number(BigInt.asUintN(32, program.run(addressOf(packet.context))));
+      return {
+        verdict,
+        packet: packet.bytes(),
+        ...(packet.redirect === undefined ? {} : { redirect: packet.redirect }),
+      };
+    } finally {
+      this.packet = outer;
+      this.packetType = outerType;
+      packet.close();
     }
   }
 

@@ -14,15 +14,7 @@ import {
   type VmHost,
   emptyHost,
 } from "../machine.ts";
-import {
-  ADDRESS_BASE,
-  ADDRESS_HIGH,
-  ARGUMENT_WORD,
-  RESULT_WORD,
-  SHADOW_OFFSET,
-  Shadow,
-  type VmMemory,
-} from "../memory.ts";
+import { ADDRESS_HIGH, ARGUMENT_WORD, RESULT_WORD, SHADOW_OFFSET, Shadow, type VmMemory } from "../memory.ts";
 import type { VmProgram } from "../program.ts";
 import { runAtomic } from "./atomics.ts";
 import { clearAbove, divide, divide32, divideSigned, multiply, swapBytes } from "./arithmetic.ts";
@@ -108,7 +100,7 @@ export class Interpreter implements Machine {
     this.pc = 0;
     this.loops = MAX_LOOPS;
     this.executed = 0;
-    this.setRegister(10, ADDRESS_BASE + BigInt(this.stack + MAX_FRAMES * FRAME_BYTES));
+    this.setRegister(10, BigInt(this.stack + MAX_FRAMES * FRAME_BYTES));
   }
 
   /** Runs from the start to the end and returns r0. Throws {@link VmFault}; kind `fuel` when `limit` instructions are not enough. */

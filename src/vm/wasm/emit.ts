@@ -12,15 +12,7 @@ import {
   Source,
 } from "../../isa/index.ts";
 import { FRAME_BYTES, FUNCTION_BASE, TAIL_CALL } from "../machine.ts";
-import {
-  ADDRESS_BASE,
-  ARGUMENT_WORD,
-  FRAME_WORD,
-  RESULT_WORD,
-  SHADOW_OFFSET,
-  Shadow,
-  WINDOW_OFFSET,
-} from "../memory.ts";
+import { ARGUMENT_WORD, FRAME_WORD, RESULT_WORD, SHADOW_OFFSET, Shadow, WINDOW_OFFSET } from "../memory.ts";
 import type { VmFunction, VmProgram } from "../program.ts";
 import { EMPTY_BLOCK, FunctionCode, type FunctionType, ValueType, W } from "./writer.ts";
 
@@ -475,7 +467,7 @@ export class FunctionEmitter {
     if (window !== undefined)
       code.get(address64).get(window.base).byte(W.i64Sub).get(window.span).byte(W.i64LtU).brIf(0);
     code.byte(W.block, EMPTY_BLOCK);
-    code.get(address64).i64(ADDRESS_BASE).byte(W.i64Sub).i64(BigInt(this.module.limit)).byte(W.i64GeU).brIf(0);
+    code.get(address64).i64(BigInt(this.module.limit)).byte(W.i64GeU).brIf(0);
     code
       .get(address64)
       .byte(W.i32WrapI64)

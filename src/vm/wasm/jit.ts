@@ -3,7 +3,7 @@ import { OPCODE_FORMS } from "../../isa/index.ts";
 import { VmFault, faultKinds } from "../fault.ts";
 import { FRAME_BYTES, FUNCTION_BASE, MAX_FRAMES, TAIL_CALL, type Machine, type VmHost, emptyHost } from "../machine.ts";
 import {
-  ADDRESS_BASE,
+  ADDRESS_HIGH,
   ARGUMENT_WORD,
   FRAME_WORD,
   RESULT_WORD,
@@ -43,7 +43,7 @@ export class CompiledProgram implements Machine {
     this.fuel = new webAssembly.Global({ value: "i64", mutable: true }, 0n);
     const bytes = compileToWasm(program, {
       top: this.stack + MAX_FRAMES * FRAME_BYTES,
-      deepest: ADDRESS_BASE + BigInt(this.stack + FRAME_BYTES),
+      deepest: BigInt(this.stack + FRAME_BYTES),
       limit: memory.limit,
     });
     this.moduleBytes = bytes.length;
@@ -114,7 +114,7 @@ export class CompiledProgram implements Machine {
     const func = index < this.table.length ? this.table.get(index) : null;
     if (func === null) throw new VmFault("unknown function", this.calling, { address });
     const frame = this.memory.view.getBigUint64(FRAME_WORD * 4, true) - BigInt(FRAME_BYTES);
-    if (frame <= ADDRESS_BASE + BigInt(this.stack)) throw new VmFault("call depth", this.calling);
+    if (frame <= BigInt(this.stack)) throw new VmFault("call depth", this.calling);
     const { calling } = this;
     const padded = Array.from({ length: 5 }, (_, i) => BigInt.asIntN(64, args[i] ?? 0n));
     const result = func(...padded, BigInt.asIntN(64, frame)) as bigint;
@@ -145,7 +145,7 @@ export class CompiledProgram implements Machine {
     const window = low === -1 ? undefined : memory.window(low >>> 0, need === Shadow.WRITE);
     const { start, end } = window ?? { start: 0, end: 0 };
     memory.words[WINDOW_OFFSET / 4] = start;
-    memory.words[WINDOW_OFFSET / 4 + 1] = Number(ADDRESS_BASE >> 32n) | 0;
+    memory.words[WINDOW_OFFSET / 4 + 1] = ADDRESS_HIGH;
     memory.words[WINDOW_OFFSET / 4 + 2] = Math.max(end - start - size + 1, 0);
     memory.words[WINDOW_OFFSET / 4 + 3] = 0;
   }
@@ -250,7 +250,7 @@ function calls(program: VmProgram, func: VmFunction): boolean {
 function offsetOf(code: FunctionCode, limit: number): void {
   code.i32(0).get(0).access(W.i64Store, WINDOW_OFFSET);
   code.get(0).byte(W.i32WrapI64).i32(-1);
-  code.get(0).i64(ADDRESS_BASE).byte(W.i64Sub).i64(BigInt(limit)).byte(W.i64LtU, W.select);
+  code.get(0).i64(BigInt(limit)).byte(W.i64LtU, W.select);
 }
 
 /** `check(address, size, need, slot)`: the offset, after a look at the notes. */
@@ -258,7 +258,7 @@ function checkCode(code: FunctionCode, slow: number, limit: number): FunctionCod
   const low = code.local(I32);
   const note = code.local(I32);
   code.get(0).byte(W.i32WrapI64).set(low);
-  code.get(0).i64(ADDRESS_BASE).byte(W.i64Sub).i64(BigInt(limit)).byte(W.i64LtU, W.if, 0x40);
+  code.get(0).i64(BigInt(limit)).byte(W.i64LtU, W.if, 0x40);
   code.get(low).i32(3).byte(W.i32ShrU).access(W.i32Load8U, SHADOW_OFFSET).tee(note);
   code.get(2).byte(W.i32And).i32(0).byte(W.i32Ne);
   code.get(low).i32(7).byte(W.i32And).get(1).byte(W.i32Add);
@@ -280,10 +280,7 @@ function runCode(entry: number, top: number): FunctionCode {
   const code = new FunctionCode({ params: [], results: [] });
   const result = code.local(I64);
   for (let i = 0; i < 5; i++) code.i32(0).access(W.i64Load, ARGUMENT_WORD * 4 + i * 8);
-  code
-    .i64(ADDRESS_BASE + BigInt(top))
-    .call(entry)
-    .set(result);
+  code.i64(BigInt(top)).call(entry).set(result);
   return code
     .i32(0)
     .get(result)

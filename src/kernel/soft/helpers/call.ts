@@ -1,6 +1,7 @@
 /** One call of a helper: its arguments and where its result goes. */
 import { ARGUMENT_WORD, FUNCTION_BASE, type Machine, VmFault, type VmMemory, addressOf } from "../../../vm/index.ts";
 import type { Environment } from "../environment.ts";
+import type { Packet } from "../packets.ts";
 import type { SoftMap } from "../maps/map.ts";
 import type { RingMap } from "../maps/ring.ts";
 
@@ -19,6 +20,10 @@ export interface HelperServices {
   mapAt(offset: number): SoftMap | undefined;
   /** Memory of the kernel and of processes at this moment: pieces by their addresses. */
   foreign(): readonly ForeignMemory[];
+  /** The packet that the program runs on. */
+  packet(): Packet | undefined;
+  /** `ProgType.*` of the program that runs. */
+  programType(): number;
   /** A line of `trace_pipe`. */
   trace(text: string): void;
   /** `bpf_perf_event_output`. */
