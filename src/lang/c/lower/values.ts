@@ -189,6 +189,13 @@ function castValue(body: Body, expr: Expr & { kind: "cast" }): Value {
         return wide(body, number, isSigned(operand.type));
       }
       return convert(body, value(body, operand), operand.type, type);
+    case "pointer-to-integer": {
+      // Offsets written by hand, `(size_t)&((struct s *)0)->member`, are numbers: of what was a pointer the verifier would know nothing.
+      const known = constantInteger(expr);
+      return known === undefined
+        ? convert(body, value(body, operand), operand.type, type)
+        : integerConstant(body, known, type);
+    }
     default:
       return convert(body, value(body, operand), operand.type, type);
   }
@@ -291,7 +298,8 @@ function indexPlace(body: Body, expr: Expr & { kind: "index" }): Place {
   const back = index.kind === "unary" && index.operator === "-" && isSigned(index.type);
   const by = value(body, back ? index.operand : index);
   body.at(expr.location);
-  return placeAt(type, stepped(body, base, by, index.type, type, back), offset);
+  if (back) return placeAt(type, stepped(body, body.b.ptradd(base, offset), by, index.type, type, true));
+  return placeAt(type, stepped(body, base, by, index.type, type, false), offset);
 }
 
 function unary(body: Body, expr: Expr & { kind: "unary" }): Value {

@@ -29,7 +29,7 @@ const wrong: readonly (readonly [string, string, string | RegExp])[] = [
   [
     "an array that is too short",
     `struct k { char c[16]; }; BPF_HASH(t, struct k); ${F} char c[8] = {}; t.lookup((void *)c); return 0; }`,
-    "16 bytes: 8 bytes",
+    "16 bytes: this is char [8], 8 bytes",
   ],
   [
     "a leaf that is too short",
