@@ -2,6 +2,9 @@
 import { Bpf, defsOf, FP, isMove, termUses, usesOf } from "./machine.ts";
 import type { FrameObject, MFunc, MInst, Reg } from "./machine.ts";
 
+/** So many instructions a register of one use may live on for a second one. */
+const REUSE = 2;
+
 /** What is known of spilled registers. */
 export interface Interference {
   /** Registers merged with one, itself included. */
@@ -34,12 +37,19 @@ export function spill(func: MFunc, spilled: readonly Reg[], unspillable: Set<Reg
   const isSlot = (home: FrameObject | MInst): home is FrameObject => "size" in home;
   for (const block of func.blocks) {
     const out: MInst[] = [];
+    // What a slot holds is for a moment still in the register that it was written from or read into.
+    let recent: { home: FrameObject; temp: Reg; at: number } | null = null;
+    const remember = (home: FrameObject, temp: Reg): void => {
+      recent = { home, temp, at: out.length };
+    };
     const fetch = (r: Reg, position: MInst["position"]): Reg => {
       const home = slots.get(r)!;
+      if (recent?.home === home && out.length - recent.at <= REUSE) return recent.temp;
       const temp = func.nextReg++;
       unspillable.add(temp);
       if (isSlot(home)) {
         out.push({ code: Bpf.LDX | Bpf.MEM | Bpf.DW, dst: temp, src: FP, off: 0, imm: 0, frame: home, position });
+        remember(home, temp);
       } else out.push({ ...home, dst: temp, position });
       return temp;
     };
@@ -70,9 +80,11 @@ export function spill(func: MFunc, spilled: readonly Reg[], unspillable: Set<Reg
         inst.src = temps.get(inst.src) ?? inst.src;
       }
       out.push(inst);
+      if (inst.code === Bpf.CALL || inst.asm) recent = null;
       for (const [temp, home] of stores) {
         const code = Bpf.STX | Bpf.MEM | Bpf.DW;
         out.push({ code, dst: FP, src: temp, off: 0, imm: 0, frame: home, position: inst.position });
+        remember(home, temp);
       }
     }
     const t = block.term;
