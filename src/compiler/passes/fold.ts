@@ -236,7 +236,7 @@ class Folder {
 
   private ptradd(inst: Inst): Value | null {
     const [p, offset] = inst.args as [Value, Value];
-    if (offset.kind !== "const") return null;
+    if (offset.kind !== "const") return this.stepBack(p, offset);
     if (offset.value === 0n) return p;
     const step = p.kind === "inst" && p.op === "ptradd" ? constArg(p, 1) : null;
     if (p.kind === "inst" && step) {
@@ -247,6 +247,18 @@ class Folder {
       return this.make("mapvalue", "ptr", [], { map: p.map!, offset: (p.offset ?? 0) + Number(signedValue(offset)) });
     }
     return null;
+  }
+
+  /** `(p + 12) + (0 - x)` is `p + (12 - x)`: the verifier follows no pointer back by a variable. */
+  private stepBack(p: Value, offset: Value): Value | null {
+    const from = offset.kind === "inst" && offset.op === "sub" ? offset.args[0]! : null;
+    if (from?.kind !== "const" || p.kind !== "inst" || offset.kind !== "inst") return null;
+    const step = p.op === "ptradd" ? constArg(p, 1) : null;
+    const inMap = p.op === "mapvalue" && (p.offset ?? 0) > 0 && p.map !== KCONFIG_MAP;
+    if (!step && !inMap) return null;
+    const base = step ? p.args[0]! : this.make("mapvalue", "ptr", [], { map: p.map!, offset: 0 });
+    const sum = signedValue(from) + (step ? signedValue(step) : BigInt(p.offset!));
+    return this.make("ptradd", "ptr", [base, this.make("sub", "i64", [constant(sum), offset.args[1]!])]);
   }
 
   private binary(inst: Inst): Value | null {

@@ -6,7 +6,7 @@ import { sizeOf } from "../types/layout.ts";
 import { type CType, shapeOf } from "../types/types.ts";
 import { lowBits } from "./bitfields.ts";
 import type { Body } from "./body.ts";
-import { isSigned } from "./place.ts";
+import { isSigned, plainOffset } from "./place.ts";
 import { irTypeOf } from "./signature.ts";
 
 /** An integer in 64 bits, extended by its sign or by zeros. */
@@ -115,8 +115,17 @@ export function stepped(body: Body, pointer: Value, by: Value, byType: CType, to
     const step = BigInt.asIntN(64, back ? -bytes.value : bytes.value);
     return step === 0n ? pointer : b.ptradd(pointer, b.const(step));
   }
-  // Subtracted as it is: of a number that is negated first the verifier knows no bounds.
-  return back ? b.inttoptr(b.binary("sub", b.ptrtoint(pointer, true), bytes)) : b.ptradd(pointer, bytes);
+  if (!back) return b.ptradd(pointer, bytes);
+  // The verifier follows no pointer back by a variable; it does follow what is left of a known distance.
+  const { base, offset } = objectOf(body, pointer);
+  return b.ptradd(base, b.binary("sub", b.const(offset), bytes));
+}
+
+/** A pointer as the start of what it leads into, as far as that is known, and the bytes from there. */
+function objectOf(body: Body, pointer: Value): { base: Value; offset: number } {
+  const { base, offset } = plainOffset(pointer);
+  if (base.kind !== "inst" || base.op !== "mapvalue" || (base.offset ?? 0) === 0) return { base, offset };
+  return { base: body.b.mapvalue(base.map!), offset: offset + base.offset! };
 }
 
 /** How many elements are between two pointers. */
