@@ -14,7 +14,7 @@ const targets = {
   tracepoint: ["CATEGORY/NAME", "at the tracepoint"],
   "raw-tracepoint": ["NAME", "at the raw tracepoint"],
   "kernel-type": ["NAME", "at what the kernel's types know by the name; `MODULE:NAME` for a module's"],
-  "function-pattern": ["PATTERN", "by the user: no kernel up to 6.18 has such links"],
+  "function-pattern": ["PATTERN", "at all kernel functions that a pattern with * and ? names (Linux 7.2)"],
   "struct-ops": ["MEMBER", "through the struct of section `.struct_ops` that holds it"],
 };
 

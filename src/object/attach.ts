@@ -9,6 +9,13 @@ export type AttachSpec =
   | { readonly kind: "raw-tracepoint"; readonly name: string; readonly cookie?: number }
   /** Loaded with `attachTo`: tp_btf, fentry, fexit, fmod_ret, LSM, iterators without parameters. */
   | { readonly kind: "tracing"; readonly cookie?: number }
+  /** Many kernel functions at once through a link of tracing programs (`fentry.multi`, kernel 7.2). */
+  | {
+      readonly kind: "tracing-multi";
+      readonly funcs: readonly string[];
+      /** As long as `funcs`. */
+      readonly cookies?: readonly number[];
+    }
   /** Kernel function entry, entry plus an offset in bytes, or return. */
   | {
       readonly kind: "kprobe";
@@ -166,6 +173,8 @@ export type AttachRequest =
       readonly isReturn: boolean;
       readonly cookie?: number;
     }
+  /** All kernel functions that a pattern names, for tracing programs of many functions. */
+  | { readonly kind: "tracing-pattern"; readonly pattern: string; readonly cookie?: number }
   /** The handler of a system call, whatever the architecture calls it. */
   | { readonly kind: "ksyscall"; readonly syscall: string; readonly isReturn: boolean; readonly cookie?: number }
   /** A function of a binary; names without a slash are looked for as the dynamic linker and the shell do. */

@@ -147,8 +147,6 @@ const targets: Readonly<Record<SectionTarget, (rest: string, pattern: SectionPat
   // Programs of cgroups are loaded for a hook, and attached to a cgroup that only the user knows.
   "kernel-type": (rest, { name }) =>
     name === "lsm_cgroup" ? { attachTo: rest } : { attachTo: rest, attach: { kind: "tracing" } },
-  "function-pattern": (rest) => ({
-    problem: `${JSON.stringify(rest)}: patterns of traced functions need links that Linux 6.18 has not`,
-  }),
+  "function-pattern": (rest) => (rest === "" ? {} : { attach: { kind: "tracing-pattern", pattern: rest } }),
   "struct-ops": () => ({}),
 };

@@ -7,6 +7,49 @@ import { describeUnless, missing } from "../support/needs.ts";
 import { runCasesInVm, vmKernels, vmSkipReason } from "../vm/testbed.ts";
 import { bundleCli } from "./support.ts";
 
+const CLONE = `
+#include <linux/bpf.h>
+#include <linux/ptrace.h>
+#include <bpf/bpf_helpers.h>
+
+SEC("kprobe/sys_clone")
+int hello(void *ctx) {
+  char msg[] = "hello from the libbpf way";
+  bpf_trace_printk(msg, sizeof(msg));
+  return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+`;
+
+const MULTI = `
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1024);
+  __type(key, __u64);
+  __type(value, __u64);
+} seen SEC(".maps");
+int functions;
+
+SEC("fentry.multi/vfs_*")
+int enter(void *ctx) {
+  __u64 ip = bpf_get_func_ip(ctx), one = 1;
+  if (bpf_map_update_elem(&seen, &ip, &one, BPF_NOEXIST) == 0 && __sync_fetch_and_add(&functions, 1) == 2)
+    bpf_printk("entered %d different functions", functions);
+  return 0;
+}
+
+SEC("fexit.multi/vfs_read")
+int leave(void *ctx) {
+  return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+`;
+
 describeUnless(vmSkipReason() ?? missing("clang"), "skep run in a VM", () => {
   let entry: string;
   let directory: string;
@@ -22,18 +65,22 @@ describeUnless(vmSkipReason() ?? missing("clang"), "skep run in a VM", () => {
 
   it.concurrent.each(vmKernels)("kernel %s", { timeout: 300_000 }, async (kernel) => {
     const skep = `node ${entry} run ${object}`;
-    const watched = (more: string): string => `
-      ${skep} --set targ_pid=$$ ${more} >/tmp/out 2>/tmp/err & child=$!
+    const watched = (more: string, file = object): string => `
+      node ${entry} run ${file === object ? `${object} --set targ_pid=$$` : join(directory, file)} ${more} >/tmp/out 2>/tmp/err & child=$!
       until grep -qE "^Attached|ERROR" /tmp/err; do sleep 0.2; done
-      for i in 1 2 3; do test -e /; done
+      for i in 1 2 3; do test -e /; (true); done
       sleep 1; kill -INT $child; wait $child; status=$?
       cat /tmp/out; cat /tmp/err >&2; exit $status`;
+    writeFileSync(join(directory, "clone.c"), CLONE);
+    writeFileSync(join(directory, "multi.bpf.c"), MULTI);
     const results = await runCasesInVm(
       kernel,
       [
         { name: "all", script: watched(""), timeoutMs: 90_000 },
         { name: "only", script: watched("--only by_kprobe"), timeoutMs: 90_000 },
         { name: "strict", script: `${skep} --strict`, timeoutMs: 90_000 },
+        { name: "clone", script: watched("", "clone.c"), timeoutMs: 90_000 },
+        { name: "multi", script: watched("", "multi.bpf.c"), timeoutMs: 90_000 },
         { name: "none", script: `${skep} --only by_other --only by_tracepoint`, timeoutMs: 90_000 },
       ],
       { timeoutMs: 280_000 },
@@ -56,6 +103,17 @@ describeUnless(vmSkipReason() ?? missing("clang"), "skep run in a VM", () => {
     const strict = results.get("strict")!;
     expect(strict.status).toBe(3);
     expect(strict.stderr).toMatch(/ERROR: kernel function vfs_statx_of_another_kernel/);
+    // The old name of the system call, and BCC's way to say it.
+    const clone = results.get("clone")!;
+    expect(clone.status, clone.stderr).toBe(0);
+    expect(clone.stdout).toContain("hello from the libbpf way\n");
+    const multi = results.get("multi")!;
+    if (kernel === "6.1") expect(multi.status, multi.stderr).not.toBe(0);
+    else {
+      expect(multi.status, multi.stderr).toBe(0);
+      expect(multi.stderr).toMatch(/^Attached 2 programs$/m);
+      expect(multi.stdout).toMatch(/^entered \d+ different functions$/m);
+    }
     const none = results.get("none")!;
     expect(none.status, none.stderr).toBe(3);
     expect(none.stderr).not.toContain("Attached");

@@ -7,7 +7,13 @@ import { attachPerfEvent, attachTracepoint } from "./attach/perf.ts";
 import { attachKprobe, attachKprobeMulti, attachUprobe, attachUprobeMulti } from "./attach/probe.ts";
 import { attachLirc, attachSocket, attachSockmap } from "./attach/socket.ts";
 import { attachTc } from "./attach/tc.ts";
-import { attachIterator, attachRawTracepoint, attachReplacement, attachTracing } from "./attach/tracing.ts";
+import {
+  attachIterator,
+  attachRawTracepoint,
+  attachReplacement,
+  attachTracing,
+  attachTracingMulti,
+} from "./attach/tracing.ts";
 import type { LinuxLink } from "./link.ts";
 import type { LinuxProgram } from "./programs.ts";
 
@@ -15,6 +21,7 @@ const attachers: { readonly [Kind in AttachSpec["kind"]]: Attacher<Kind> } = {
   tracepoint: attachTracepoint,
   "raw-tracepoint": attachRawTracepoint,
   tracing: attachTracing,
+  "tracing-multi": attachTracingMulti,
   kprobe: attachKprobe,
   "kprobe-multi": attachKprobeMulti,
   uprobe: attachUprobe,

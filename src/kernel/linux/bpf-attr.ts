@@ -190,7 +190,12 @@ export const LinkCreateAttr = {
   UPROBE_COUNT: 48,
   UPROBE_FLAGS: 52,
   UPROBE_PID: 56,
+  /** tracing_multi, Linux 7.2: ids of functions in the kernel's BTF. */
+  TRACING_IDS: 16,
+  TRACING_COOKIES: 24,
+  TRACING_COUNT: 32,
   SIZE_PLAIN: 32,
+  SIZE_TRACING_MULTI: 40,
   SIZE_KPROBE_MULTI: 48,
   SIZE_UPROBE_MULTI: 64,
 } as const;

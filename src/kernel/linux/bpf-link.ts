@@ -81,6 +81,21 @@ export function linkIterator(progFd: number, what: string, target: IteratorTarge
   return new OwnedFd(bpfOrThrow(BpfCmd.LINK_CREATE, attributes, what), `link ${what}`);
 }
 
+/** Attaches a tracing program to many functions by their ids in the kernel's BTF, each with its cookie when there are any. Linux 7.2. */
+export function linkTracingMulti(
+  progFd: number,
+  target: { readonly attachType: number; readonly btfIds: readonly number[]; readonly cookies?: readonly number[] },
+  what: string,
+): OwnedFd {
+  const attributes = callAttributes(A.SIZE_TRACING_MULTI)
+    .u32(A.PROG_FD, progFd)
+    .u32(A.ATTACH_TYPE, target.attachType)
+    .u32s(A.TRACING_IDS, target.btfIds)
+    .u32(A.TRACING_COUNT, target.btfIds.length);
+  if (target.cookies !== undefined) attributes.u64s(A.TRACING_COOKIES, target.cookies);
+  return new OwnedFd(bpfOrThrow(BpfCmd.LINK_CREATE, attributes, what), `link ${what}`);
+}
+
 /** Many functions of the kernel, by names or by addresses. */
 export interface KprobeMulti {
   readonly funcs: readonly string[];

@@ -101,6 +101,12 @@ export class Attributes {
     });
     return this.u64(offset, table.address);
   }
+  /** A pointer to an array of 32-bit numbers. */
+  u32s(offset: number, values: readonly number[]): this {
+    const span = allocate(values.length * 4);
+    values.forEach((value, i) => span.view.setUint32(i * 4, value, true));
+    return this.u64(offset, span.address);
+  }
   /** A pointer to an array of 64-bit numbers. */
   u64s(offset: number, values: readonly (number | bigint)[]): this {
     const span = allocate(values.length * 8);

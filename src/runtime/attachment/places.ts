@@ -72,7 +72,7 @@ export function placeWanted(program: ProgramSpec): string {
   if (expectedAttachType === AttachType.XDP_DEVMAP || expectedAttachType === AttachType.XDP_CPUMAP)
     return "programs of device and CPU maps are attached by putting their descriptor into the map";
   if (type === ProgType.TRACING && expectedAttachType >= FIRST_MULTI_ATTACH_TYPE)
-    return "tracing programs are attached to one function each: name it in the section, or use kprobe.multi";
+    return `nothing says which functions; give { kind: "tracing-pattern", pattern: "vfs_*" }`;
   const place = unattached.get(type);
   if (place !== undefined) return place;
   const named =

@@ -1,6 +1,8 @@
 /** From names to places: what a request to attach means on this machine. */
 import { UnsupportedError, nearestNames } from "../../base/index.ts";
 import { AttachType, ProgType } from "../../isa/index.ts";
+import { BtfKind } from "../../btf/index.ts";
+import { hasKernelBtf, kernelBtf } from "../../kernel/linux/index.ts";
 import type { AttachRequest, AttachSpec, ProgramSpec } from "../../object/index.ts";
 import { BinaryFile, findBinary } from "./binary-file.ts";
 import { type AttachMachine, type TraceableFunction, requireArch } from "./machine.ts";
@@ -114,6 +116,28 @@ function kprobePattern(
     isReturn,
     ...(cookie === undefined ? {} : { cookie }),
   }));
+}
+
+/** Functions of the kernel itself that a pattern names, and that both ftrace and the kernel's types know. */
+function tracingPattern(
+  _program: ProgramSpec,
+  { pattern, cookie }: RequestOf<"tracing-pattern">,
+  machine: AttachMachine,
+): AttachSpec[] {
+  const what = `traced functions ${pattern}`;
+  const all = machine.traceableFunctions()?.filter(({ module }) => module === undefined);
+  if (!/[*?]/.test(pattern)) return [{ kind: "tracing-multi", funcs: [pattern], ...cookiesOf(cookie, 1) }];
+  if (all === undefined || !hasKernelBtf()) {
+    throw new UnsupportedError(what, "this kernel does not tell which functions can be traced, or not their types");
+  }
+  const matches = globMatcher(pattern);
+  const typed = new Set(kernelBtf().names(BtfKind.FUNC));
+  const counts = new Map<string, number>();
+  for (const { name } of all) if (matches(name)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  // Of functions that share a name nobody knows which one the types tell.
+  const funcs = [...counts].filter(([name, count]) => count === 1 && typed.has(name)).map(([name]) => name);
+  if (funcs.length === 0) throw new UnsupportedError(what, "no function of this kernel that can be traced matches");
+  return [{ kind: "tracing-multi", funcs, ...cookiesOf(cookie, funcs.length) }];
 }
 
 function ksyscall(program: ProgramSpec, request: RequestOf<"ksyscall">, machine: AttachMachine): AttachSpec[] {
@@ -244,6 +268,7 @@ function tc(program: ProgramSpec, request: RequestOf<"tc">, machine: AttachMachi
 const resolvers: { readonly [Kind in AttachRequest["kind"]]?: Resolver<Kind> } = {
   kprobe,
   "kprobe-pattern": kprobePattern,
+  "tracing-pattern": tracingPattern,
   ksyscall,
   uprobe: uprobeSpec,
   "uprobe-symbol": uprobeSymbol,

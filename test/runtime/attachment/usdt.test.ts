@@ -181,7 +181,7 @@ describeWith(["linux", "root", "bpf", "uprobes", "clang", "gcc", "libbpf", "sdt"
   });
 
   test.each([
-    ["another probe", "plane", /usdt .*usdt:skep:plane: .* has no such static probe; did you mean skep:plain /],
+    ["another probe", "plane", /usdt .*usdt:skep:plane: .* has no such static probe; did you mean skep:plain/],
     ["nothing near", "zzz", /has no such static probe; it has skep:/],
   ])("%s is told so", (_, name, message) => {
     using loaded = load(source());

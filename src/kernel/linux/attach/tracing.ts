@@ -3,10 +3,12 @@ import { existsSync } from "node:fs";
 import { SyscallError, UnsupportedError, nearestNames } from "../../../base/index.ts";
 import { BtfKind } from "../../../btf/index.ts";
 import { AttachType, CgroupIterOrder, ProgType } from "../../../isa/index.ts";
+import { LaterAttachType } from "../../../object/index.ts";
 import { describeProg, openById } from "../bpf.ts";
 import {
   type IteratorTarget,
   linkIterator,
+  linkTracingMulti,
   openRawTracepoint,
   tryReplacementLink,
   tryTracingLink,
@@ -14,6 +16,7 @@ import {
 import { Errno } from "../../errno.ts";
 import { OwnedFd } from "../fd.ts";
 import { type LinkFds, LinuxLink } from "../link.ts";
+import { kernelBtf } from "../kernel-btf.ts";
 import { machine } from "../machine.ts";
 import { programBtf } from "../program-btf.ts";
 import type { LinuxProgram } from "../programs.ts";
@@ -62,6 +65,7 @@ const trampolines: ReadonlySet<number> = new Set([
   AttachType.TRACE_FEXIT,
   AttachType.MODIFY_RETURN,
   AttachType.LSM_MAC,
+  ...Object.values(LaterAttachType),
 ]);
 
 /** Attaches to what the program was loaded for. */
@@ -82,6 +86,43 @@ export function attachTracing(program: LinuxProgram, spec: SpecOf<"tracing">): L
   }
   try {
     return new LinuxLink(spec, onlyLink(openRawTracepoint(program.fd.value, undefined, what)));
+  } catch (error) {
+    throw error instanceof SyscallError ? tracingFailure(program, what, error.errno, error) : error;
+  }
+}
+
+/** What sections say of tracing programs for many functions, by `LaterAttachType.*`. */
+const multiNouns: ReadonlyMap<number, string> = new Map([
+  [LaterAttachType.TRACE_FENTRY_MULTI, "fentry"],
+  [LaterAttachType.TRACE_FEXIT_MULTI, "fexit"],
+  [LaterAttachType.TRACE_FSESSION_MULTI, "fsession"],
+]);
+
+/** Attaches to many functions of the kernel in one link; all or none. */
+export function attachTracingMulti(program: LinuxProgram, spec: SpecOf<"tracing-multi">): LinuxLink {
+  const { name, expectedAttachType: attachType } = program.spec;
+  const noun = multiNouns.get(attachType);
+  if (noun === undefined) {
+    throw new TypeError(
+      `program ${name}: was not loaded for many functions: name its section fentry.multi or fexit.multi`,
+    );
+  }
+  const { funcs, cookies } = spec;
+  const what = `${noun} of ${funcs.length} functions`;
+  if (cookies !== undefined && cookies.length !== funcs.length)
+    throw new RangeError(`${what}: ${cookies.length} cookies for ${funcs.length} functions`);
+  const old = tooOld(what, 7, 2, "attach one by one");
+  if (old !== undefined) throw old;
+  const btfIds = funcs.map((func) => {
+    const id = kernelBtf().findByName(func, BtfKind.FUNC);
+    if (id !== undefined) return id;
+    const near = nearestNames(func, kernelBtf().names(BtfKind.FUNC));
+    const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : "";
+    throw new UnsupportedError(`${noun} ${func}`, `this kernel's own types have no such function${hint}`);
+  });
+  try {
+    const target = { attachType, btfIds, ...(cookies === undefined ? {} : { cookies }) };
+    return new LinuxLink(spec, onlyLink(linkTracingMulti(program.fd.value, target, what)));
   } catch (error) {
     throw error instanceof SyscallError ? tracingFailure(program, what, error.errno, error) : error;
   }
