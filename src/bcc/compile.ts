@@ -3,29 +3,17 @@ import { readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { SkepError, type SourceText } from "../base/index.ts";
 import type { Btf } from "../btf/index.ts";
-import {
-  hasKernelBtf,
-  kernelBtf,
-  machine,
-  moduleBtf,
-  modulesWithBtf,
-  tracepointFormat,
-} from "../kernel/linux/index.ts";
-import { kernelTarget } from "../compiler/index.ts";
 import { printModule } from "../compiler/print.ts";
 import {
   type BccOptions,
-  type BccTracepointField,
   type CCompilation,
   type CCompileOptions,
   compileC,
   lowerC,
   preprocessC,
 } from "../lang/c/index.ts";
-import { parseTracepointFormat } from "../runtime/index.ts";
-import { HeaderFiles } from "../runtime/header-files.ts";
+import { cCompileOptions } from "../runtime/c-source.ts";
 import { parseCflags } from "./cflags.ts";
-import { tracepointExists } from "./discovery.ts";
 
 /** What a source is compiled with. */
 export interface BccCompileOptions {
@@ -54,35 +42,15 @@ export function readSource(path: string): SourceText {
   });
 }
 
-function tracepointFields(category: string, event: string): readonly BccTracepointField[] | undefined {
-  if (!tracepointExists(category, event)) return undefined;
-  return parseTracepointFormat(tracepointFormat(category, event)).fields;
-}
-
 function compileOptions(options: BccCompileOptions): CCompileOptions {
-  const { macros, include, directories, systemDirectories } = parseCflags(options.cflags ?? []);
-  const [major, minor, patch] = machine.kernelVersion;
-  const kernelTypes = options.kernelTypes ?? (hasKernelBtf() ? kernelBtf() : undefined);
-  const { usdtArgument } = options;
-  return {
+  const { kernelTypes, usdtArgument } = options;
+  const common = cCompileOptions({
+    ...parseCflags(options.cflags ?? []),
     dialect: "bcc",
-    macros,
-    include,
-    headers: new HeaderFiles({ directories, systemDirectories }),
-    arch: process.arch === "arm64" ? "arm64" : "x86_64",
-    target: kernelTarget([major, minor]),
-    kernelVersion: [major, minor, patch],
-    sameKernel: options.kernelTypes === undefined,
+    forThisMachine: true,
     ...(kernelTypes === undefined ? {} : { kernelTypes }),
-    bcc: {
-      tracepointFields,
-      onlineCpus: machine.onlineCpus.length,
-      ...(options.kernelTypes === undefined
-        ? { moduleTypes: () => modulesWithBtf().map((name) => moduleBtf(name)) }
-        : {}),
-      ...(usdtArgument === undefined ? {} : { usdtArgument }),
-    },
-  };
+  });
+  return usdtArgument === undefined ? common : { ...common, bcc: { ...common.bcc, usdtArgument } };
 }
 
 /** Compiles a source of BCC's dialect for this machine. Throws CompileError with every message and its place. */

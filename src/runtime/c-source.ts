@@ -2,7 +2,14 @@
 import type { SourceText } from "../base/index.ts";
 import type { Btf } from "../btf/index.ts";
 import { kernelTarget } from "../compiler/index.ts";
-import { hasKernelBtf, kernelBtf, machine, tracepointFormat } from "../kernel/linux/index.ts";
+import {
+  hasKernelBtf,
+  kernelBtf,
+  machine,
+  moduleBtf,
+  modulesWithBtf,
+  tracepointFormat,
+} from "../kernel/linux/index.ts";
 import {
   type BccTracepointField,
   type CCompilation,
@@ -66,7 +73,13 @@ export function cCompileOptions(options: CSourceOptions = {}): CCompileOptions {
     ...(version === undefined ? {} : { kernelVersion: [...version, kernelVersion === undefined ? patch : 0] as const }),
     ...(dialect === undefined ? {} : { dialect }),
     ...(optimize === undefined ? {} : { optimize }),
-    bcc: { tracepointFields, onlineCpus: machine.onlineCpus.length },
+    bcc: {
+      tracepointFields,
+      onlineCpus: machine.onlineCpus.length,
+      ...(options.kernelTypes === undefined
+        ? { moduleTypes: () => modulesWithBtf().map((name) => moduleBtf(name)) }
+        : {}),
+    },
   };
 }
 
