@@ -149,12 +149,7 @@ function threadKnownPhis(func: Func): boolean {
   return changed && (removeDeadBlocks(func), true);
 }
 
-function threadBlock(
-  block: Block,
-  users: Map<Inst, Users>,
-  preds: Map<Block, Block[]>,
-  doms: Dominators,
-): boolean {
+function threadBlock(block: Block, users: Map<Inst, Users>, preds: Map<Block, Block[]>, doms: Dominators): boolean {
   const t = block.terminator;
   if (t?.kind !== "branch" || t.condition.kind !== "inst" || t.condition.block !== block) return false;
   const phis = block.insts.filter((i) => i.op === "phi");

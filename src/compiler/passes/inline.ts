@@ -72,13 +72,15 @@ class Inliner {
       const callee = this.byName.get(call.callee!);
       if (callee && callee !== func && !above.includes(callee)) this.visit(callee, [...above, func]);
     }
+    const work = new Inlining(func);
     for (const call of calls) {
       const callee = this.byName.get(call.callee!);
       if (!callee || callee === func || above.includes(callee) || !this.wanted(callee)) continue;
-      inlineCall(func, call, callee);
+      work.inline(call, callee);
       this.count(callee, 1);
       this.changed = true;
     }
+    work.finish();
     this.done.add(func);
   }
 
@@ -130,49 +132,77 @@ export function removeUnreferenced(module: Module): void {
   module.funcs.splice(0, module.funcs.length, ...kept);
 }
 
-function inlineCall(caller: Func, call: Inst, callee: Func): void {
-  const block = call.block!;
-  const at = block.insts.indexOf(call);
-  const after = newBlock(caller, `${block.name}.after`);
-  after.insts = block.insts.splice(at + 1);
-  for (const inst of after.insts) inst.block = after;
-  block.insts.pop();
-  call.block = null;
-  after.terminator = block.terminator;
-  for (const next of successors(after.terminator)) renameIncoming(next, block, after);
-  const ids = { block: () => caller.nextBlock++, inst: () => caller.nextInst++ };
-  const copies = new Map<Inst, Inst>();
-  const body = cloneBlocks(callee.blocks, copies, (v) => (v.kind === "param" ? call.args[v.index]! : v), ids);
-  const entry = body[0]!;
-  const allocas = entry.insts.filter((i) => i.op === "alloca");
-  entry.insts = entry.insts.filter((i) => i.op !== "alloca");
-  const home = caller.blocks[0]!;
-  for (const a of allocas) a.block = home;
-  home.insts.unshift(...allocas);
-  const results: { from: Block; value: Value }[] = [];
-  for (const b of body) {
-    b.name = `${callee.name}.${b.name}`;
-    const t = b.terminator;
-    if (t?.kind !== "return") continue;
-    if (t.value) results.push({ from: b, value: t.value });
-    b.terminator = { kind: "jump", target: after, position: t.position };
+/** The calls of one function that are inlined: what concerns it as a whole is done once, so that many calls cost what they are long. */
+class Inlining {
+  private readonly caller: Func;
+  /** New blocks behind those that were cut. */
+  private readonly behind = new Map<Block, Block[]>();
+  private readonly allocas: Inst[] = [];
+  private readonly replaced = new Map<Inst, Value>();
+
+  constructor(caller: Func) {
+    this.caller = caller;
   }
-  block.terminator = { kind: "jump", target: entry, position: call.position };
-  caller.blocks.splice(caller.blocks.indexOf(block) + 1, 0, ...body, after);
-  if (call.type === "void") return;
-  let value: Value = constant(0, call.type);
-  if (results.length > 0) {
-    const phi = newInst(
-      caller,
-      after,
-      "phi",
-      call.type,
-      results.map((r) => r.value),
-      call.position,
-      { incoming: results.map((r) => r.from) },
-    );
-    after.insts.unshift(phi);
-    value = phi;
+
+  inline(call: Inst, callee: Func): void {
+    const { caller } = this;
+    const block = call.block!;
+    const at = block.insts.indexOf(call);
+    const after = newBlock(caller, `${block.name}.after`);
+    after.insts = block.insts.splice(at + 1);
+    for (const inst of after.insts) inst.block = after;
+    block.insts.pop();
+    call.block = null;
+    after.terminator = block.terminator;
+    for (const next of successors(after.terminator)) renameIncoming(next, block, after);
+    const ids = { block: () => caller.nextBlock++, inst: () => caller.nextInst++ };
+    const copies = new Map<Inst, Inst>();
+    const body = cloneBlocks(callee.blocks, copies, (v) => (v.kind === "param" ? call.args[v.index]! : v), ids);
+    const entry = body[0]!;
+    const allocas = entry.insts.filter((i) => i.op === "alloca");
+    entry.insts = entry.insts.filter((i) => i.op !== "alloca");
+    for (const a of allocas) {
+      a.block = caller.blocks[0]!;
+      this.allocas.push(a);
+    }
+    const results: { from: Block; value: Value }[] = [];
+    for (const b of body) {
+      b.name = `${callee.name}.${b.name}`;
+      const t = b.terminator;
+      if (t?.kind !== "return") continue;
+      if (t.value) results.push({ from: b, value: t.value });
+      b.terminator = { kind: "jump", target: after, position: t.position };
+    }
+    block.terminator = { kind: "jump", target: entry, position: call.position };
+    // Blocks that waited behind the whole now wait behind its second half.
+    const waiting = this.behind.get(block);
+    if (waiting) this.behind.set(after, waiting);
+    this.behind.set(block, [...body, after]);
+    if (call.type === "void") return;
+    let value: Value = constant(0, call.type);
+    if (results.length > 0) {
+      const args = results.map((r) => r.value);
+      const incoming = results.map((r) => r.from);
+      const phi = newInst(caller, after, "phi", call.type, args, call.position, { incoming });
+      after.insts.unshift(phi);
+      value = phi;
+    }
+    this.replaced.set(call, value);
   }
-  substitute(caller, new Map([[call, value]]));
+
+  finish(): void {
+    if (this.behind.size === 0) return;
+    const { caller } = this;
+    const home = caller.blocks[0]!;
+    const out: Block[] = [];
+    const stack = caller.blocks.toReversed();
+    for (let b = stack.pop(); b; b = stack.pop()) {
+      out.push(b);
+      const more = this.behind.get(b);
+      if (more) for (let i = more.length - 1; i >= 0; i--) stack.push(more[i]!);
+    }
+    caller.blocks = out;
+    home.insts = [...this.allocas, ...home.insts];
+    substitute(caller, this.replaced);
+  }
 }
