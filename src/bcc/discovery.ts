@@ -35,6 +35,10 @@ const closedParts: readonly (readonly [begin: string, end: string])[] = [
 /** Functions that bear no probe whatever lists say: perf's own, and what the compiler and the kernel make of others. */
 const unprobed = /^(?:_kbl_addr_|__perf|perf_|__SCT__)|\.cold(?:\.\d+)?$/;
 
+/** In a line of kallsyms: 16 digits of the address, the type, the name, and a tab with the module. */
+const TYPE_COLUMN = 17;
+const NAME_COLUMN = 19;
+
 function lines(path: string): string[] | undefined {
   const bytes = machine.source.read(path);
   return bytes === undefined ? undefined : new TextDecoder("latin1").decode(bytes).split("\n");
@@ -57,12 +61,16 @@ export function getKprobeFunctions(eventRe: Pattern): Set<string> {
   const found = new Set<string>();
   const inside = closedParts.map(() => false);
   for (const line of symbols) {
-    const [, type = "", name = ""] = line.split(/\s+/, 3);
-    closedParts.forEach(([begin, end], i) => {
-      if (name === begin) inside[i] = true;
-      else if (name === end) inside[i] = false;
-    });
-    if (inside.includes(true) || !/^[tTwW]$/.test(type) || unprobed.test(name) || !matches.test(name)) continue;
+    const type = line[TYPE_COLUMN] ?? "?";
+    const tab = line.indexOf("\t", NAME_COLUMN);
+    const name = line.slice(NAME_COLUMN, tab === -1 ? undefined : tab);
+    if (name.startsWith("__i")) {
+      closedParts.forEach(([begin, end], i) => {
+        if (name === begin) inside[i] = true;
+        else if (name === end) inside[i] = false;
+      });
+    }
+    if (inside.includes(true) || !"tTwW".includes(type) || unprobed.test(name) || !matches.test(name)) continue;
     if (!blacklist.has(name) && available?.has(name) !== false) found.add(name);
   }
   return found;
