@@ -30,6 +30,10 @@ export async function runCommand(args: Arguments): Promise<number> {
     json: args.options.has("json"),
     warnings: !args.options.has("no-warnings"),
   });
+  if (args.options.has("pcap")) {
+    const { runCapture } = await import("./run-capture.ts");
+    return runCapture(args, object);
+  }
   const only = programNames(args, "only", object, "run");
   const seconds = secondsOption(args);
   const pid = pidOption(args);
@@ -49,7 +53,8 @@ export async function runCommand(args: Arguments): Promise<number> {
     for (const { name } of object.programs) {
       if (only !== undefined) collection.program(name).spec.autoload = only.includes(name);
     }
-    setPlaces(collection, args.repeated.get("attach") ?? [], "run");
+    const guesses = (compilation?.bcc?.programs ?? []).filter(({ typeIsGuess }) => typeIsGuess);
+    setPlaces(collection, args.repeated.get("attach") ?? [], "run", new Set(guesses.map(({ name }) => name)));
     requireSizes(collection);
     const session = new RunSession(collection, kernel, {
       output,

@@ -1,6 +1,8 @@
 /** The software kernel: what runs the objects of the Linux kernel in this process, on any machine. */
 import { SkepError, SyscallError, UnsupportedError } from "../../base/index.ts";
+import type { Btf } from "../../btf/index.ts";
 import { MapType, PseudoImm64, helperById } from "../../isa/index.ts";
+import { needsResolving, resolveObject } from "../../object/index.ts";
 import type { AttachSpec, BpfObject, MapSpec, ProgramSpec, Relocation } from "../../object/index.ts";
 import {
   type Machine,
@@ -45,12 +47,17 @@ export interface SoftKernelOptions {
   readonly environment?: Environment;
   /** Default compiled. */
   readonly mode?: ExecutionMode;
+  /** Types that CO-RE relocations are resolved against; without them, objects that have some are refused. */
+  readonly btf?: Btf;
+  /** Major and minor of the kernel that programs see (`LINUX_KERNEL_VERSION`); default 6.18. */
+  readonly version?: readonly [number, number];
   /** Lines that programs print. */
   readonly trace?: (text: string) => void;
   /** Records of perf event arrays. */
   readonly perfEvent?: (map: string, cpu: number, bytes: Uint8Array) => void;
 }
 
+const DEFAULT_VERSION = [6, 18] as const;
 /** Most programs one after the other by tail calls (MAX_TAIL_CALL_CNT of the kernel). */
 const MOST_TAIL_CALLS = 33;
 
@@ -177,7 +184,8 @@ export class SoftKernel implements Kernel {
    * Creates maps, fills them, and takes programs. All or nothing. Throws SyscallError for maps that the kernel would refuse,
    * ParseError for programs that are none, UnsupportedError for helpers and symbols that are not here.
    */
-  load(object: BpfObject, options: LoadOptions = {}): LoadedObject {
+  load(unresolved: BpfObject, options: LoadOptions = {}): LoadedObject {
+    const object = this.resolved(unresolved, options);
     const maps = new Map<string, SoftMapHandle>();
     const programs = new Map<string, SoftProgram>();
     const made: Owner[] = [];
@@ -202,6 +210,26 @@ export class SoftKernel implements Kernel {
       throw error;
     }
     return new SoftObject(object, maps, programs);
+  }
+
+  /** The object with this kernel's answers to what it asks: CO-RE, options, symbols. */
+  private resolved(object: BpfObject, options: LoadOptions): BpfObject {
+    if (!needsResolving(object)) return object;
+    const [major, minor] = this.options.version ?? DEFAULT_VERSION;
+    const facts = {
+      btf: options.coreBtf ?? this.options.btf,
+      moduleBtfs: () => [],
+      kernelOption: () => undefined,
+      versionCode: (major << 16) | (minor << 8),
+      hasBpfCookie: true,
+      hasSyscallWrapper: true,
+      symbolAddress: () => undefined,
+    };
+    const { coreBtf, kconfig } = options;
+    return resolveObject(object, facts, {
+      ...(coreBtf === undefined ? {} : { coreBtf }),
+      ...(kconfig === undefined ? {} : { kconfig }),
+    }).object;
   }
 
   private createMap(declared: MapSpec, maxEntries: number | undefined): SoftMapHandle {

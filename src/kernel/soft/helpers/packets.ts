@@ -47,13 +47,13 @@ function halves(value: number): number {
 }
 
 /** Replaces a difference in a checksum (RFC 1624). */
-function replaceSum(call: HelperCall, offset: number, difference: number, udp: boolean, enforce: boolean): number {
+function replaceSum(call: HelperCall, offset: number, change: number, udp: boolean, enforce: boolean): number {
   const at = call.services.packet()?.at(offset, 2) ?? -1;
   if (at < 0) return -Errno.EFAULT;
   const { view } = call.memory;
   const old = view.getUint16(at, true);
   if (udp && !enforce && old === 0) return 0;
-  let sum = ~fold((~old & 0xffff) + difference) & 0xffff;
+  let sum = ~fold((~old & 0xffff) + change) & 0xffff;
   if (udp && sum === 0) sum = 0xffff;
   view.setUint16(at, sum, true);
   return 0;
