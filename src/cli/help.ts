@@ -46,7 +46,7 @@ function commandLines(commands: readonly Command[]): string[] {
 /** `skep --help` */
 export function mainHelp(heading: Heading): string {
   return [
-    "skep: eBPF for TypeScript. Compiles bpftrace scripts without LLVM, loads object files that clang made, and runs them on the running kernel.",
+    "skep: eBPF for TypeScript. Compiles bpftrace scripts and C without LLVM, and runs them and object files on the running kernel.",
     "",
     `${heading("Usage:")} skep COMMAND [OPTIONS] ...`,
     "",

@@ -228,7 +228,7 @@ export const COMMANDS: readonly Command[] = [
     summary: "compile a C source or a script, and show or save what comes out",
     usage: "[OPTIONS] FILE...  |  [OPTIONS] -e SCRIPT",
     description:
-      "Compiles C sources (FILE.c, in libbpf's or BCC's dialect; several are linked) to an object file that libbpf loads, with no clang\n" +
+      "Compiles C sources (FILE.c, in libbpf's or BCC's dialect; several make one) to an object file that libbpf loads, with no clang\n" +
       "and no headers; or a bpftrace script for the running kernel. Without -o it shows the instructions with the source's lines between\n" +
       "them. Types of the kernel (vmlinux.h) are the running one's, or those of --btf.",
     options: [

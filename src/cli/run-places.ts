@@ -22,8 +22,13 @@ const directions: ReadonlyMap<number, "ingress" | "egress"> = new Map([
   [AttachType.TCX_EGRESS, "egress"],
 ]);
 
-/** Sets the places that options name. Throws UsageError with what a place of that program looks like. */
-export function setPlaces(collection: Collection, settings: readonly string[], command: string): void {
+/** Sets the places that options name. `guesses`: programs whose type nothing says, so that their places do. Throws UsageError with what a place of that program looks like. */
+export function setPlaces(
+  collection: Collection,
+  settings: readonly string[],
+  command: string,
+  guesses: ReadonlySet<string> = new Set(),
+): void {
   for (const setting of settings) {
     const fail = (why: string): never => {
       throw new UsageError(`skep ${command}: --attach ${setting}: ${why}`);
@@ -39,11 +44,18 @@ export function setPlaces(collection: Collection, settings: readonly string[], c
     }
     const program = collection.spec.programs[name!]!;
     program.autoload = true;
-    program.attach = placeOf(program, where!, fail);
+    program.attach = placeOf(program, where!, fail, guesses.has(name!));
   }
 }
 
-function placeOf(program: EditableProgram, where: string, fail: (why: string) => never): AttachRequest {
+function placeOf(
+  program: EditableProgram,
+  where: string,
+  fail: (why: string) => never,
+  isGuess: boolean,
+): AttachRequest {
+  const said = isGuess ? sectionMeaning(where) : undefined;
+  if (said !== undefined) program.type = said.type;
   const { type, expectedAttachType } = program;
   if (cgroupTypes.has(type)) {
     if (!where.startsWith("/")) fail("a directory of cgroup2 is wanted, such as /sys/fs/cgroup/user.slice");
