@@ -1,11 +1,18 @@
 /** The examples that need no kprobes, run by Node on this kernel. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bundleCli } from "../cli/support.ts";
 import { describeWith } from "../support/needs.ts";
 import { kprobesMissing } from "../../src/kernel/linux/index.ts";
 import { type Bundled, bundleExamples, examples } from "./bundle.ts";
+
+test("the README shows an example as it is", () => {
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const source = readFileSync(join(examples, "hello-execve.bpf.c"), "utf8");
+  expect(/^```c\n(.*?)^```$/ms.exec(readme)![1]).toBe(source.slice(source.indexOf("#include")));
+});
 
 describeWith(["linux", "root", "bpf", "tracefs", "vmlinuxBtf"], "examples", () => {
   let bundled: Bundled;
