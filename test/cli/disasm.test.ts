@@ -88,12 +88,9 @@ describeWith(["clang"], "skep disasm", () => {
   });
 
   test.each<[name: string, content: string, error: RegExp]>([
-    ["script.bt", "BEGIN { exit(); }", /is no object file \(to run a bpftrace script: skep trace\)/],
-    [
-      "prog.bpf.c",
-      '#include <linux/bpf.h>\nSEC("xdp") int f() {}',
-      /is no object file \(compile it first: clang -target bpf/,
-    ],
+    ["script.bt", "BEGIN { exit(); }", /is no object file and no C source \(to run a bpftrace script: skep trace\)/],
+    ["prog.bpf.c", '#include <linux/bpf.h>\nSEC("xdp") int f() {}', /prog\.bpf\.c:2:\d+: error: /],
+    ["prog.txt", '#include <linux/bpf.h>\nSEC("xdp") int f() {}', /no C source \(C sources are called \.c/],
     ["short.o", "\u007fELF\u0002\u0001\u0001", /offset/],
   ])("%s is refused", async (name, content, error) => {
     const file = join(directory, name);
