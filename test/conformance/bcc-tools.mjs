@@ -171,14 +171,14 @@ const typeByAttachment = {
   perf_event: "PERF_EVENT",
 };
 
-/** The first errors of a message, on one line. @param {unknown} error */
+/** The first error of a message, on one line. @param {any} error */
 function shortly(error) {
-  const message = error instanceof Error ? error.message : String(error);
-  const errors = message.split("\n").filter((line) => line.includes("error:"));
-  const text = (errors.length > 0 ? errors.slice(0, 2).join("; ") : (message.split("\n")[0] ?? "")).replaceAll(
-    /\s+/g,
-    " ",
-  );
+  const first = error?.diagnostics?.messages.find((/** @type {any} */ { severity }) => severity === "error");
+  const said =
+    first === undefined
+      ? String(error?.message ?? error).split("\n")[0]
+      : `${first.message}${first.hint ? `: ${first.hint}` : ""}`;
+  const text = (said ?? "").replaceAll(/\s+/g, " ");
   return text.length > 300 ? `${text.slice(0, 300)}…` : text;
 }
 
@@ -325,16 +325,14 @@ async function survey() {
   console.log(`${name}: ${good} of ${outcomes.length} tools compile and load whole`);
   if (positionals.length > 0) return;
   mkdirSync(results, { recursive: true });
-  const release = flags.kernel === undefined ? facts.version.join(".") : facts.version.join(".");
-  writeFileSync(join(results, `${name}.json`), JSON.stringify({ release, outcomes }));
+  writeFileSync(join(results, `${name}.json`), JSON.stringify({ release: facts.version.join("."), outcomes }));
 }
 
 /** A cell of the table. @param {Outcome | undefined} outcome */
 function cell(outcome) {
   if (outcome === undefined) return "";
   const { stage, programs, loaded } = outcome;
-  if (stage === "loads") return `all ${programs} load`;
-  if (stage === "load") return `${loaded} of ${programs} load`;
+  if (stage === "loads" || stage === "load") return `${loaded} of ${programs}`;
   return stage === "no C" ? "–" : stage === "text" ? "gives no C" : "does not compile";
 }
 
@@ -354,16 +352,14 @@ function report() {
   const good = withC.filter((tool) => of(tool).some((outcome) => outcome?.stage === "loads"));
   const title = (/** @type {{ name: string, release: string }} */ { name: which, release }) =>
     which === "here" ? `Linux ${release}` : `Linux ${release} in the VM`;
-  const reasons = (/** @type {string} */ tool) =>
-    kernels
-      .flatMap((kernel, i) => {
-        const why = of(tool)[i]?.why;
-        return why === undefined
-          ? []
-          : [`${kernels.length > 1 ? `${kernel.release}: ` : ""}${why.replaceAll("|", "\\|")}`];
-      })
-      .filter((reason, i, all) => all.indexOf(reason) === i)
-      .join("<br>");
+  const reasons = (/** @type {string} */ tool) => {
+    const said = kernels.flatMap(({ release }, i) => {
+      const why = of(tool)[i]?.why;
+      return why === undefined ? [] : [{ release, why: why.replaceAll("|", "\\|") }];
+    });
+    if (new Set(said.map(({ why }) => why)).size === 1 && said.length === kernels.length) return said[0]?.why ?? "";
+    return said.map(({ release, why }) => `${release}: ${why}`).join("<br>");
+  };
   const text = [
     "# BCC's tools, compiled by Skep",
     "",
@@ -371,8 +367,8 @@ function report() {
     "",
     `The C within the ${tools.length} Python tools of Debian's \`bpfcc-tools\`, as each tool hands it to \`BPF()\`, unmodified and with no kernel headers`,
     `installed: **${good.length} of the ${withC.length} that hold C compile and load whole** on at least one of two kernels. The kernel here has neither`,
-    "kprobes nor fentry; the one in the VM has both. A program counts as loaded when the kernel's verifier takes it as the type that the tool",
-    "attaches it as.",
+    "kprobes nor fentry; the one in the VM has both. The table counts programs: those that the kernel's verifier takes, as the type that the tool",
+    "attaches them as, of those that the tool has.",
     "",
     `| Tool | ${kernels.map(title).join(" | ")} | Why not |`,
     `|---|${kernels.map(() => "---|").join("")}---|`,
