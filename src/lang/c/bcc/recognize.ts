@@ -9,7 +9,13 @@ const bcc = [
 ];
 
 /** What only programs with sections have. */
-const sections = [/\bSEC\s*\(/, /\bsection\s*\(/, /#\s*include\s*[<"](?:vmlinux\.h|bpf\/|bpf_helpers\.h)/];
+const sections = [
+  /\bSEC\s*\(/,
+  // `__section("xdp")` and its like are macros of many projects.
+  /\b_*section\w*\s*\(/i,
+  /#\s*include\s*[<"](?:[^>"\n]*\/)?(?:vmlinux|bpf_helpers|bpf_core_read|bpf_tracing)\.h/,
+  /#\s*include\s*[<"]bpf\//,
+];
 
 /** True for a source that is of BCC's dialect: it uses its macros, or it has functions and no sections. */
 export function looksLikeBcc(text: string): boolean {

@@ -39,13 +39,13 @@ export function programDecl(func: FunctionDecl, diagnostics: Diagnostics): Progr
   if (said === undefined) {
     const nearest = nearestSections(section);
     const message = `SEC("${whole}") says no type of a program`;
+    const names = nearest.map((near) => `SEC("${completed(near, section)}")`).join(" or ");
     if (nearest.some((near) => isSlip(section, near))) {
-      const names = nearest.map((near) => `SEC("${completed(near, section)}")`).join(" or ");
       diagnostics.error(location, message, { length, hint: `did you mean ${names}?` });
     } else {
       diagnostics.warning(location, `${message}: whoever loads ${name} must give one`, {
         length,
-        hint: 'names are those of libbpf, such as SEC("tp/sched/sched_switch") or SEC("xdp")',
+        hint: `names that say one are those of libbpf, such as ${names === "" ? 'SEC("tp/sched/sched_switch")' : names}`,
       });
     }
   } else if (said.problem !== undefined) {
@@ -69,13 +69,13 @@ const FEW_EDITS = 2;
 
 /**
  * True when a section's name is one that loaders know, mistyped. Programs that are loaded as what their loader says may have any name;
- * many begin with a known one, which loaders once took for enough.
+ * many begin with a known one, which some loaders take for enough.
  */
 function isSlip(section: string, near: string): boolean {
   const head = (name: string): string => name.split("/")[0]!;
   if (near.includes("/") && !section.includes("/")) return false;
   const [mistyped, known] = near.includes("/") ? [section, near] : [head(section), near];
-  if (mistyped.length < 3 || (mistyped.startsWith(known) && mistyped !== known)) return false;
+  if (mistyped.length < 3 || mistyped.startsWith(known)) return false;
   return editDistance(mistyped, known, FEW_EDITS) <= FEW_EDITS;
 }
 
