@@ -75,6 +75,24 @@ char _license[] SEC("license") = "Dual MIT/GPL";`);
     ]);
   });
 
+  test("sections that say no type leave it to the loader", () => {
+    const { object, diagnostics, dialect } = compile(
+      `#define __section(name) __attribute__((section(name), used))
+__section("socket/first") int a(void *ctx) { return 0; }`,
+    );
+    expect(dialect).toBe("libbpf");
+    expect(object.programs).toMatchObject([{ name: "a", type: 0, section: "socket/first" }]);
+    expect(diagnostics.format()).toMatch(/t\.c:2:\d+: warning: SEC\("socket\/first"\) says no type/);
+  });
+
+  test("functions that take more than they name are inlined", () => {
+    const { programs } = objectOf(`${SEC}
+static inline __attribute__((format(printf, 1, 2))) void check(const char *format, ...) {}
+SEC("socket") int a(int *ctx) { check("%d", *ctx); return 1; }`);
+    expect(programs[0]!.funcInfo.length).toBe(8);
+    expect(complaint("int f(int x, ...) { return x; }")).toMatch(/f takes any number of arguments/);
+  });
+
   test("functions that others call are subprograms, unused ones are in no program", () => {
     const { programs, btf } = objectOf(`${SEC}
 static __attribute__((noinline)) int local(int x) { return x * 3; }
