@@ -231,6 +231,42 @@ describe("code generation", () => {
   });
 });
 
+it("locals of calls that follow each other share their place, wherever their addresses go", () => {
+  const module = parseModule(`${HEAD}
+    callback @each(%map: ptr, %key: ptr, %value: ptr, %ctx: ptr) -> i64 {
+    e:
+    return 0
+    }
+    static @work(%x: i64) -> i64 inline always {
+    e:
+    %big = alloca 400 align 8 "big"
+    %holder = alloca 8 align 8 "holder"
+    store [%big] %x bits 64
+    store [%holder] %big bits 64
+    %m = mapref @m
+    %f = funcref @each
+    %r = helper i64 for_each_map_elem(%m, %f, %holder, 0)
+    %y = load i64 [%big] bits 64
+    %z = add i64 %y, %r
+    return %z
+    }
+    entry @f(%ctx: ptr) -> i64 type 17 attach 0 {
+    e:
+    %a = call i64 @work(1)
+    %b = call i64 @work(2)
+    %s = add i64 %a, %b
+    return %s
+    }
+    `);
+  const object = compileModule(module, { target: NEW, check: true });
+  expect(object.programs).toHaveLength(1);
+  if (missing("linux", "root", "bpf") !== undefined) return;
+  using kernel = new LinuxKernel();
+  const loaded = kernel.load(object);
+  expect(loaded.program("f").testRun(new Uint8Array(64))).toBe(3);
+  loaded.close();
+});
+
 describeWith(["linux", "root", "bpf"], "on the running kernel", () => {
   it("loads subprograms, callbacks and open loops", () => {
     const module = parseModule(`${HEAD}

@@ -132,6 +132,21 @@ export function removeUnreferenced(module: Module): void {
   module.funcs.splice(0, module.funcs.length, ...kept);
 }
 
+/** Calls through which an alloca came into its function, the outermost first, as numbers. */
+const paths = new WeakMap<Inst, readonly number[]>();
+let calls = 0;
+
+/**
+ * True when two allocas of a function came from different calls: one call is over when the other begins, so that they never hold
+ * something at one time, wherever their addresses went.
+ */
+export function fromDifferentCalls(a: Inst, b: Inst): boolean {
+  const [x, y] = [paths.get(a), paths.get(b)];
+  if (!x || !y) return false;
+  for (let i = 0; i < x.length && i < y.length; i++) if (x[i] !== y[i]) return true;
+  return false;
+}
+
 /** The calls of one function that are inlined: what concerns it as a whole is done once, so that many calls cost what they are long. */
 class Inlining {
   private readonly caller: Func;
@@ -161,6 +176,10 @@ class Inlining {
     const entry = body[0]!;
     const allocas = entry.insts.filter((i) => i.op === "alloca");
     entry.insts = entry.insts.filter((i) => i.op !== "alloca");
+    const number = calls++;
+    for (const [original, copy] of copies) {
+      if (original.op === "alloca") paths.set(copy, [number, ...(paths.get(original) ?? [])]);
+    }
     for (const a of allocas) {
       a.block = caller.blocks[0]!;
       this.allocas.push(a);

@@ -1,6 +1,7 @@
 /** Which allocas hold something at one time: those that never do may lie in one place. */
 import type { Block, Func, Inst } from "../ir.ts";
 import { FrameMemory } from "./frame-memory.ts";
+import { fromDifferentCalls } from "./inline.ts";
 
 /** Which allocas of a function need places of their own: the others beside which each holds something; null beside all others. */
 export type AllocaConflicts = (alloca: Inst) => ReadonlySet<Inst> | null;
@@ -57,6 +58,16 @@ export function allocaConflicts(func: Func): AllocaConflicts {
         else held.delete(e.alloca);
       });
     }
+  }
+  // Where an address went is not known; only what other calls left, or will need, may lie in the same place.
+  for (const escaped of memory.escaped) {
+    const others = new Set<Inst>();
+    for (const other of [...memory.tracked, ...memory.escaped]) {
+      if (other === escaped || fromDifferentCalls(escaped, other)) continue;
+      others.add(other);
+      conflicts.get(other)?.add(escaped);
+    }
+    conflicts.set(escaped, others);
   }
   return (alloca) => conflicts.get(alloca) ?? null;
 }
