@@ -1,4 +1,5 @@
 /** Maps of the software kernel beside those of the running one: the same calls, the same answers. */
+import { execFileSync } from "node:child_process";
 import { expect, it } from "vitest";
 import { SkepError, SyscallError } from "../../../src/base/index.ts";
 import { MapFlags, MapType } from "../../../src/isa/index.ts";
@@ -153,6 +154,54 @@ describeWith(["linux", "root", "bpf"], "beside the running kernel", () => {
       );
       loaded.close();
       map.close();
+    }
+  });
+
+  // Which entry makes room depends on the CPU that asks: this thread stays on one.
+  it.each([
+    ["LRU hash of few entries", { ...base, type: MapType.LRU_HASH, maxEntries: 5 }],
+    ["LRU hash", { ...base, type: MapType.LRU_HASH, maxEntries: 60 }],
+    ["LRU hash of many entries", { ...base, type: MapType.LRU_HASH, maxEntries: 700 }],
+    ["per-CPU LRU hash", { ...base, type: MapType.LRU_PERCPU_HASH, maxEntries: 40 }],
+  ] satisfies (readonly [string, MapSpec])[])("%s gives up the same entries", (_, spec) => {
+    const before = execFileSync("taskset", ["-p", String(process.pid)], { encoding: "utf8" });
+    const mask = /mask: (\w+)/.exec(before)![1]!;
+    execFileSync("taskset", ["-cp", "0", String(process.pid)]);
+    try {
+      using kernel = new LinuxKernel();
+      const host: MapHost = {
+        memory: new VmMemory(),
+        possibleCpus: kernel.possibleCpus,
+        cpu: () => 0,
+        mapById: () => undefined,
+      };
+      for (let seed = 1; seed <= 8; seed++) {
+        const random = new Random(seed);
+        const loaded = kernel.load({ license: "GPL", programs: [], maps: [spec] });
+        const map = createSoftMap(spec, 1, host) as SoftMap;
+        const theirs = loaded.map("m");
+        const keyOf = (n: number): Uint8Array => new Uint8Array(new Uint32Array([n]).buffer);
+        for (let step = 0; step < 6 * spec.maxEntries; step++) {
+          const key = keyOf(random.below(2 * spec.maxEntries));
+          if (random.below(8) === 0) {
+            const gone = map.delete(key) === 0;
+            expect(gone, `seed ${seed}, step ${step}: delete`).toBe(theirs.delete(key));
+          } else {
+            const value = bytes(random, map.userValueSize, false);
+            const flags = random.pick([0, 0, 0, 1, 2]);
+            expect(ours(map.write(key, value, flags), "ENOENT"), `seed ${seed}, step ${step}: update`).toBe(
+              answer(() => theirs.update(key, value, flags)),
+            );
+          }
+        }
+        const left: string[] = [];
+        for (let key = map.nextKey(undefined); key !== undefined; key = map.nextKey(key)) left.push(hex(key));
+        expect(left.toSorted()).toEqual(theirs.keys().map(hex).toSorted());
+        loaded.close();
+        map.close();
+      }
+    } finally {
+      execFileSync("taskset", ["-p", mask, String(process.pid)]);
     }
   });
 

@@ -5,6 +5,7 @@ import { Errno } from "../../errno.ts";
 import { ArrayMap, DescriptorArray } from "./array.ts";
 import { HashMap } from "./hash.ts";
 import { LpmTrie } from "./lpm.ts";
+import { LRU_FLAGS, LruHashMap } from "./lru.ts";
 import { type MapHost, type SoftMap, flagsAllowed, roundUp } from "./map.ts";
 import { BloomFilter, QueueMap } from "./queue.ts";
 import { RingMap } from "./ring.ts";
@@ -42,6 +43,15 @@ function hashCheck(spec: MapSpec): number {
   if (spec.keySize + spec.valueSize >= MOST_ELEMENT - 64) return -Errno.E2BIG;
   if (perCpu && roundUp(spec.valueSize) > MOST_PER_CPU) return -Errno.E2BIG;
   return 0;
+}
+
+function lruCheck(spec: MapSpec): number {
+  const perCpu = spec.type === MapType.LRU_PERCPU_HASH;
+  if (!flagsAllowed(spec, LRU_FLAGS | F.NO_PREALLOC)) return -Errno.EINVAL;
+  if ((spec.flags & F.NO_PREALLOC) !== 0) return -Errno.ENOTSUPP;
+  if (spec.maxEntries === 0 || spec.keySize === 0 || spec.valueSize === 0) return -Errno.EINVAL;
+  if (spec.keySize + spec.valueSize >= MOST_ELEMENT - 64) return -Errno.E2BIG;
+  return perCpu && roundUp(spec.valueSize) > MOST_PER_CPU ? -Errno.E2BIG : 0;
 }
 
 function queueCheck(spec: MapSpec): number {
@@ -82,6 +92,8 @@ const types: Readonly<Record<number, SoftMapType>> = {
   [MapType.PERCPU_ARRAY]: { check: arrayCheck, create: (spec, id, host) => new ArrayMap(spec, id, host) },
   [MapType.HASH]: { check: hashCheck, create: (spec, id, host) => new HashMap(spec, id, host) },
   [MapType.PERCPU_HASH]: { check: hashCheck, create: (spec, id, host) => new HashMap(spec, id, host) },
+  [MapType.LRU_HASH]: { check: lruCheck, create: (spec, id, host) => new LruHashMap(spec, id, host) },
+  [MapType.LRU_PERCPU_HASH]: { check: lruCheck, create: (spec, id, host) => new LruHashMap(spec, id, host) },
   [MapType.LPM_TRIE]: { check: lpmCheck, create: (spec, id, host) => new LpmTrie(spec, id, host) },
   [MapType.QUEUE]: { check: queueCheck, create: (spec, id, host) => new QueueMap(spec, id, host) },
   [MapType.STACK]: { check: queueCheck, create: (spec, id, host) => new QueueMap(spec, id, host) },

@@ -21,7 +21,8 @@ export class HashMap extends SoftMap {
   private readonly chunks: number[] = [];
   private readonly free: number[] = [];
   private allocated = 0;
-  private used = 0;
+  /** Entries that are there. */
+  protected used = 0;
   private readonly cpus: number;
 
   constructor(spec: MapSpec, id: number, host: MapHost) {
@@ -48,7 +49,7 @@ export class HashMap extends SoftMap {
     return this.used;
   }
 
-  private hash(key: Uint8Array): number {
+  protected hash(key: Uint8Array): number {
     let h = 0x9e37_79b9;
     for (let i = 0; i < key.length; i += 4) {
       const word = key[i]! | ((key[i + 1] ?? 0) << 8) | ((key[i + 2] ?? 0) << 16) | ((key[i + 3] ?? 0) << 24);
@@ -82,7 +83,7 @@ export class HashMap extends SoftMap {
   }
 
   /** An element that is in no chain. */
-  private newElement(): number {
+  protected newElement(): number {
     const free = this.free.pop();
     if (free !== undefined) return free;
     const { memory } = this.host;
@@ -99,14 +100,14 @@ export class HashMap extends SoftMap {
     return element;
   }
 
-  private unlink(element: number): void {
+  protected unlink(element: number): void {
     const { words } = this.host.memory;
     let at = (this.buckets >>> 2) + (words[this.headerOf(element) + 1]! & this.mask);
     while (words[at] !== element) at = this.headerOf(words[at]!);
     words[at] = words[this.headerOf(element)]!;
   }
 
-  private link(element: number, hash: number): void {
+  protected linkElement(element: number, hash: number): void {
     const { words } = this.host.memory;
     const bucket = (this.buckets >>> 2) + (hash & this.mask);
     words[this.headerOf(element)] = words[bucket]!;
@@ -131,24 +132,14 @@ export class HashMap extends SoftMap {
   /** A program or user space has asked for an element. */
   protected touched(_element: number): void {}
 
-  /** Room for one element more: true when there is some. */
-  protected makeRoom(_hash: number): boolean {
-    return this.used < this.spec.maxEntries;
-  }
-
-  /** An element is in, or out. */
-  protected added(_element: number): void {}
-  protected removed(_element: number): void {}
-
   /** Takes an element out of the table; what pointed to it sees what it held until it is used again. */
   protected remove(element: number): void {
     this.unlink(element);
-    this.removed(element);
     this.free.unshift(element);
     this.used--;
   }
 
-  private put(key: Uint8Array, flags: number, fill: (element: number, old: number) => void): number {
+  protected put(key: Uint8Array, flags: number, fill: (element: number, old: number) => void): number {
     const hash = this.hash(key);
     const old = this.find(key, hash);
     const error = checkUpdateFlags(flags, old !== 0);
@@ -159,15 +150,14 @@ export class HashMap extends SoftMap {
       this.touched(old);
       return 0;
     }
-    if (old === 0 && !this.makeRoom(hash)) return -Errno.E2BIG;
+    if (old === 0 && this.used >= this.spec.maxEntries) return -Errno.E2BIG;
     // A new element also for a key that is there: who holds the old value keeps seeing it.
     const element = this.newElement();
     memory.bytes.set(key.subarray(0, this.spec.keySize), element);
     fill(element, 0);
     if (old !== 0) this.remove(old);
-    this.link(element, hash);
+    this.linkElement(element, hash);
     this.used++;
-    this.added(element);
     return 0;
   }
 
@@ -201,7 +191,7 @@ export class HashMap extends SoftMap {
     return 0;
   }
 
-  private copy(element: number): Uint8Array {
+  protected copy(element: number): Uint8Array {
     const { bytes } = this.host.memory;
     const out = new Uint8Array(this.userValueSize);
     if (!this.isPerCpu)
