@@ -7,6 +7,8 @@ export class Name {
   readonly hash: number;
   /** Its definition at this point of preprocessing. */
   macro: Macro | undefined = undefined;
+  /** Whether the parser has a meaning for it as a word; undefined until it is asked. */
+  isWord: boolean | undefined = undefined;
   /** Next name in the same bucket of its table. */
   next: Name | undefined;
 

@@ -2,6 +2,7 @@
 import type { Attributes, FunctionDecl } from "../ast.ts";
 import type { Diagnostics, MessageOptions } from "../diagnostics.ts";
 import type { NameTable } from "../names.ts";
+import type { SkippedBody } from "../preprocessor/preprocessor.ts";
 import type { Token } from "../preprocessor/token.ts";
 import type { DeclarationParser } from "./declarations.ts";
 import type { ExpressionParser } from "./expressions.ts";
@@ -52,5 +53,35 @@ export function nested<T>(context: ParserContext, part: () => T, weight: number 
     return part();
   } finally {
     context.depth -= weight;
+  }
+}
+
+/** What a part that is passed over will be read with. */
+export type Surroundings = Pick<ParserContext, "pushedAttributes" | "packing">;
+
+const seen = new WeakMap<ParserContext, Surroundings>();
+
+/** What holds where the parser is; one object for as long as nothing changes. */
+export function surroundings(context: ParserContext): Surroundings {
+  const { pushedAttributes, packing } = context;
+  const before = seen.get(context);
+  const same =
+    before?.packing === packing &&
+    before?.pushedAttributes.length === pushedAttributes.length &&
+    before.pushedAttributes.at(-1) === pushedAttributes.at(-1);
+  if (same) return before!;
+  const now = { pushedAttributes: pushedAttributes.slice(), packing };
+  seen.set(context, now);
+  return now;
+}
+
+/** Runs a part that reads `body`, which was passed over, at the level of the file, from within whatever is being read. */
+export function elsewhere<T>(context: ParserContext, body: SkippedBody, place: Surroundings, part: () => T): T {
+  const { tokens, pushedAttributes, packing, currentFunction } = context;
+  Object.assign(context, place, { tokens: tokens.body(body), currentFunction: undefined });
+  try {
+    return context.scopes.outside(part);
+  } finally {
+    Object.assign(context, { tokens, pushedAttributes, packing, currentFunction });
   }
 }

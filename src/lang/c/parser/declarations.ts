@@ -1,6 +1,8 @@
 /** Declaration specifiers and declarators: what type a declaration gives a name (C11 6.7). */
 import { nearestNames } from "../../../base/index.ts";
 import { constantInteger } from "../constant.ts";
+import type { SkippedBody } from "../preprocessor/preprocessor.ts";
+import type { SkippedDefinition } from "../preprocessor/skip-body.ts";
 import { type Token, TokenKind } from "../preprocessor/token.ts";
 import { isComplete, isInteger } from "../types/compatible.ts";
 import {
@@ -128,6 +130,24 @@ const TYPE_STARTS: ReadonlySet<string> = new Set([
   ...QUALIFIERS,
 ]);
 
+/** Words that mean something in specifiers. */
+const WORDS: ReadonlySet<string> = new Set([
+  ...TYPE_STARTS,
+  ...STORAGE,
+  ...FUNCTION,
+  "_Alignas",
+  "_Static_assert",
+  "__attribute__",
+  "__attribute",
+  "__extension__",
+]);
+
+/** True for an identifier that specifiers take for what it is called; others are names of types, or of nothing. */
+function isWord(token: Token): boolean {
+  const { name } = token;
+  return name !== undefined && (name.isWord ??= WORDS.has(keywordOf(token)));
+}
+
 /** Words of a base type in alphabetical order, without `int` where it adds nothing. */
 const baseTypes: Readonly<Record<string, CType>> = {
   void: VOID,
@@ -166,7 +186,7 @@ const builtinNames: Readonly<Record<string, CType>> = {
 };
 
 /** Arrays of more bytes than any memory of a program. */
-const MOST_ELEMENTS = 1n << 31n;
+const MOST_ELEMENTS = (1n << 32n) - 1n;
 
 /** Parses specifiers and declarators. */
 export class DeclarationParser {
@@ -178,9 +198,15 @@ export class DeclarationParser {
     this.tags = new TagParser(context);
   }
 
+  /** Passes over a definition of a tag. False when it must be read now. */
+  passOver(definition: SkippedDefinition & Omit<SkippedBody, "offset">): boolean {
+    return this.tags.passOver(definition);
+  }
+
   /** True when a type name may begin with the token. */
   startsType(token: Token): boolean {
     if (token.name === undefined) return false;
+    if (!isWord(token)) return this.context.scopes.find(token.name)?.kind === "typedef";
     const word = keywordOf(token);
     if (TYPE_STARTS.has(word) || word === "__attribute__" || word === "__extension__") return true;
     return this.context.scopes.find(token.name)?.kind === "typedef";
@@ -188,6 +214,7 @@ export class DeclarationParser {
 
   /** True when a declaration may begin with the token. */
   startsDeclaration(token: Token): boolean {
+    if (!isWord(token)) return this.startsType(token);
     const word = keywordOf(token);
     if (STORAGE.has(word) || FUNCTION.has(word) || word === "_Alignas" || word === "_Static_assert") return true;
     return this.startsType(token);
@@ -213,8 +240,17 @@ export class DeclarationParser {
     let auto = false;
     const words: string[] = [];
     for (;;) {
-      if (parseAttributes(context, attributes)) continue;
       const token = tokens.peek();
+      // Most that stands here is the name of a type, or what comes behind.
+      if (token.name !== undefined && !isWord(token)) {
+        if (type !== undefined || auto || words.length > 0) break;
+        const named = context.scopes.find(token.name);
+        if (named?.kind !== "typedef") break;
+        tokens.next();
+        ({ type } = named);
+        continue;
+      }
+      if (parseAttributes(context, attributes)) continue;
       const word = keywordOf(token);
       if (word === "__extension__" || word === "auto" || word === "register") tokens.next();
       else if (word === "_Thread_local")
@@ -251,12 +287,7 @@ export class DeclarationParser {
       } else if (Object.hasOwn(builtinNames, word)) {
         tokens.next();
         type = builtinNames[word];
-      } else {
-        const named = token.name === undefined ? undefined : context.scopes.find(token.name);
-        if (named?.kind !== "typedef") break;
-        tokens.next();
-        ({ type } = named);
-      }
+      } else break;
     }
     if (words.length > 0) type = this.baseType(words, location);
     if (type === undefined && !auto) type = this.missingType();
@@ -269,6 +300,8 @@ export class DeclarationParser {
   }
 
   private baseType(words: readonly string[], location: number): CType {
+    const [only] = words;
+    if (words.length === 1 && Object.hasOwn(baseTypes, only!)) return baseTypes[only!]!;
     let key = words.toSorted();
     if (key.length > 1 && key.some((w) => w === "short" || w === "long" || w === "signed" || w === "unsigned"))
       key = key.filter((w) => w !== "int");

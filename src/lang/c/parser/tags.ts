@@ -1,8 +1,11 @@
 /** `struct`, `union` and `enum` (C11 6.7.2.1, 6.7.2.2). */
 import { constantInteger } from "../constant.ts";
+import type { Name } from "../names.ts";
+import type { SkippedBody } from "../preprocessor/preprocessor.ts";
+import type { SkippedDefinition } from "../preprocessor/skip-body.ts";
 import { type Token, TokenKind } from "../preprocessor/token.ts";
 import { integerShape, isComplete, isInteger } from "../types/compatible.ts";
-import { type MemberDeclaration, layOut } from "../types/layout.ts";
+import { type MemberDeclaration, type RecordAttributes, layOut } from "../types/layout.ts";
 import {
   type CType,
   type EnumConstant,
@@ -17,7 +20,7 @@ import {
   typeText,
 } from "../types/types.ts";
 import { type GatheredAttributes, parseAttributes } from "./attributes.ts";
-import { type ParserContext, errorAt, nested } from "./context.ts";
+import { type ParserContext, type Surroundings, elsewhere, errorAt, nested, surroundings } from "./context.ts";
 
 /** Structs within structs take more room on the way down than other things. */
 const RECORD_WEIGHT = 5;
@@ -84,19 +87,75 @@ export class TagParser {
       ...(context.packing === undefined ? {} : { mostAlign: context.packing }),
     };
     if (skipped === undefined) record.define(layOut(union, members, layout));
-    else {
-      const here = {
-        tokens: tokens.body(skipped),
-        pushedAttributes: context.pushedAttributes.slice(),
-        packing: context.packing,
-      };
-      record.defer(() => layOut(union, this.skippedMembers(record, here), layout));
-    }
+    else this.deferRecord(record, skipped, layout);
     // What stands behind the brace and is about no type is about the variables that follow.
     for (const key of ["section", "used", "weak"] as const) {
       if (attributes[key] !== undefined) Object.assign(outer, { [key]: attributes[key] });
     }
     return record;
+  }
+
+  /** Passes over a definition at the file's level, to be read when it is first looked into. False when it must be read now. */
+  passOver(definition: SkippedDefinition & Omit<SkippedBody, "offset">): boolean {
+    const { context } = this;
+    const { tokens, scopes } = context;
+    const { name, kind, file, offset } = definition;
+    const own = name === undefined ? undefined : scopes.ownTag(name);
+    const isOwn = own !== undefined && !scopes.isOuter(own);
+    const preserve = context.pushedAttributes.some(
+      ({ records, attributes }) => records && attributes.preserveAccessIndex === true,
+    );
+    if (kind === "enum") {
+      if (isOwn) return false;
+      const type = new EnumType(name?.text);
+      type.preserveAccessIndex = preserve;
+      if (name !== undefined) scopes.declareTag(name, type);
+      tokens.passOver(definition);
+      this.deferEnum(type, { file, offset: offset!, names: definition.constants }, undefined, false);
+      return true;
+    }
+    const union = kind === "union";
+    if (name === undefined || (isOwn && !(own.kind === "record" && own.union === union))) return false;
+    if (offset === undefined) {
+      if (scopes.findTag(name, union ? "union" : "struct") === undefined)
+        scopes.declareTag(name, new RecordType(union, name.text));
+      tokens.passOver(definition);
+      return true;
+    }
+    let record = new RecordType(union, name.text);
+    if (isOwn && own.kind === "record") {
+      if (own.isDefined) return false;
+      record = own;
+    }
+    scopes.declareTag(name, record);
+    record.preserveAccessIndex = preserve;
+    tokens.passOver(definition);
+    const { packing } = context;
+    this.deferRecord(record, { file, offset }, packing === undefined ? {} : { mostAlign: packing });
+    return true;
+  }
+
+  private deferRecord(record: RecordType, body: SkippedBody, layout: RecordAttributes): void {
+    const place = surroundings(this.context);
+    record.defer(() => layOut(record.union, this.skippedMembers(record, body, place), layout));
+  }
+
+  private deferEnum(
+    type: EnumType,
+    skipped: SkippedBody & { readonly names: readonly Name[] },
+    fixed: IntegerType | undefined,
+    packed: boolean,
+  ): void {
+    const { context } = this;
+    const { scopes } = context;
+    const place = surroundings(context);
+    type.defer(() => {
+      for (const name of skipped.names) scopes.undefer(name);
+      elsewhere(context, skipped, place, () =>
+        this.defineEnum(type, this.constants(context.tokens.peek()), fixed, packed),
+      );
+    });
+    scopes.defer(skipped.names, () => void type.contents);
   }
 
   private ofKind(found: RecordType | EnumType, union: boolean, tag: Token): RecordType {
@@ -106,11 +165,9 @@ export class TagParser {
   }
 
   /** Members of a body that was passed over, read as if where it stands. */
-  private skippedMembers(
-    record: RecordType,
-    place: Pick<ParserContext, "tokens" | "pushedAttributes" | "packing">,
-  ): MemberDeclaration[] {
-    const members = this.elsewhere(place, () => this.members(record, place.tokens.peek()));
+  private skippedMembers(record: RecordType, body: SkippedBody, place: Surroundings): MemberDeclaration[] {
+    const { context } = this;
+    const members = elsewhere(context, body, place, () => this.members(record, context.tokens.peek()));
     if (record.preserveAccessIndex) this.preserve(record);
     return members;
   }
@@ -119,18 +176,6 @@ export class TagParser {
   private preserve(record: RecordType): void {
     record.preserveAccessIndex = true;
     for (const inner of this.innerOf.get(record) ?? []) this.preserve(inner);
-  }
-
-  /** Runs a part that reads what was passed over, at the level of the file, from within whatever is being read. */
-  private elsewhere<T>(place: Partial<ParserContext>, part: () => T): T {
-    const { context } = this;
-    const { tokens, pushedAttributes, packing, currentFunction } = context;
-    Object.assign(context, place, { currentFunction: undefined });
-    try {
-      return context.scopes.outside(part);
-    } finally {
-      Object.assign(context, { tokens, pushedAttributes, packing, currentFunction });
-    }
   }
 
   private members(record: RecordType, open: Token = this.context.tokens.next()): MemberDeclaration[] {
@@ -270,16 +315,7 @@ export class TagParser {
       return type;
     }
     this.finishAttributes(type, attributes);
-    const place = { tokens: tokens.body(skipped) };
-    const define = (): void => {
-      for (const name of skipped.names) scopes.undefer(name);
-      this.elsewhere(place, () => {
-        const read = this.constants(place.tokens.peek());
-        this.defineEnum(type, read, fixed, attributes.packed === true);
-      });
-    };
-    type.defer(define);
-    scopes.defer(skipped.names, () => void type.contents);
+    this.deferEnum(type, skipped, fixed, attributes.packed === true);
     return type;
   }
 

@@ -2,6 +2,7 @@
 import type { Diagnostics } from "../diagnostics.ts";
 import type { Name } from "../names.ts";
 import type { Preprocessor, SkippedBody } from "../preprocessor/preprocessor.ts";
+import type { SkippedDefinition } from "../preprocessor/skip-body.ts";
 import { type Token, TokenKind } from "../preprocessor/token.ts";
 
 /** Reads tokens for a parser. */
@@ -12,6 +13,8 @@ export class TokenStream {
   private readonly pragma: (token: Token) => void;
   private readonly ahead: Token[] = [];
   private last: Token | undefined;
+  /** Tokens that have been taken. */
+  taken = 0;
 
   /** `pragma` is called for each pragma when the token before it has been read. Tokens come from `source` when there is one. */
   constructor(
@@ -46,6 +49,7 @@ export class TokenStream {
     const token = this.peek();
     if (token.kind !== TokenKind.END) this.ahead.shift();
     this.last = token;
+    this.taken++;
     return token;
   }
 
@@ -74,6 +78,17 @@ export class TokenStream {
     const skipped = this.preprocessor.skipEnum();
     if (skipped !== undefined) this.ahead.pop();
     return skipped;
+  }
+
+  /** A definition that comes next and can be passed over whole, by {@link passOver}; undefined when it must be read. */
+  definitionAhead(): ReturnType<Preprocessor["definitionAhead"]> {
+    return this.source === this.preprocessor && this.ahead.length === 0
+      ? this.preprocessor.definitionAhead()
+      : undefined;
+  }
+
+  passOver(definition: SkippedDefinition): void {
+    this.preprocessor.passOver(definition);
   }
 
   /** The tokens of a body that was passed over, up to its closing brace and beyond. */

@@ -8,7 +8,7 @@ import { compatible, composite } from "../types/compatible.ts";
 import { sizeOf } from "../types/layout.ts";
 import { type CType, type FunctionType, INT, qualified, qualifiersOf, shapeOf, typeText } from "../types/types.ts";
 import { type GatheredAttributes, mergeAttributes } from "./attributes.ts";
-import { type ParserContext, errorAt } from "./context.ts";
+import { type ParserContext, elsewhere, errorAt, surroundings } from "./context.ts";
 import { type Declarator, DeclarationParser, type Specifiers, keywordOf } from "./declarations.ts";
 import { rvalue } from "./conversions.ts";
 import { ExpressionParser } from "./expressions.ts";
@@ -65,11 +65,14 @@ export class UnitParser {
 
   parse(): TranslationUnit {
     const { tokens, diagnostics } = this.context;
-    while (!tokens.atEnd) {
+    for (;;) {
+      while (this.passOver());
+      if (tokens.atEnd) break;
       const before = tokens.peek();
+      const { taken } = tokens;
       this.externalDeclaration();
       // Whatever happens, something is read.
-      if (tokens.peek() === before) {
+      if (tokens.taken === taken) {
         diagnostics.error(before.location, `${before.text} is unexpected here`, {
           length: Math.max(1, before.text.length),
         });
@@ -78,6 +81,24 @@ export class UnitParser {
     }
     for (const variable of this.variables) this.complete(variable);
     return { functions: this.functions, variables: this.variables, pragmas: this.pragmas, fileAsm: this.fileAsm };
+  }
+
+  /** Passes over a definition of a large header, to be read when it is needed. False when there is none, or it must be read now. */
+  private passOver(): boolean {
+    const { context } = this;
+    const { tokens, scopes, declarations } = context;
+    const definition = tokens.definitionAhead();
+    if (definition === undefined) return false;
+    const { kind, name, file, offset } = definition;
+    if (kind !== "typedef") return declarations.passOver(definition);
+    if (name === undefined || offset === undefined || scopes.own(name) !== undefined) return false;
+    tokens.passOver(definition);
+    const place = surroundings(context);
+    scopes.defer([name], () => {
+      scopes.undefer(name);
+      elsewhere(context, { file, offset }, place, () => this.externalDeclaration());
+    });
+    return true;
   }
 
   /** Parses, and gives what the file declares instead of what it defines. */

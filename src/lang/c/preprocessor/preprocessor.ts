@@ -8,7 +8,7 @@ import type { HeaderProvider } from "./headers.ts";
 import { Lexer } from "./lexer.ts";
 import { Substitution } from "./macro.ts";
 import type { Macro, Substituter } from "./macro.ts";
-import { MacroStarts, endOfBody, endOfEnum } from "./skip-body.ts";
+import { MacroStarts, type SkippedDefinition, definitionAt, endOfBody, endOfEnum } from "./skip-body.ts";
 import { Token, TokenFlag, TokenKind } from "./token.ts";
 
 /** What a compilation is made with. */
@@ -194,6 +194,18 @@ export class Preprocessor implements Substituter {
     if (skipped === undefined) return undefined;
     lexer.reset({ at: skipped.end + 1, flags: 0 });
     return { file, offset, names: skipped.names };
+  }
+
+  /** A definition that comes next and can be passed over whole; {@link passOver} does it. */
+  definitionAhead(): (SkippedDefinition & { readonly file: SourceFile }) | undefined {
+    if (!this.maySkip()) return undefined;
+    const { lexer } = this;
+    const found = definitionAt(lexer.file.text, lexer.mark().at, this.names, this.macroStarts);
+    return found === undefined ? undefined : { ...found, file: lexer.file };
+  }
+
+  passOver(definition: SkippedDefinition): void {
+    this.lexer.reset({ at: definition.end, flags: 0 });
   }
 
   private maySkip(): boolean {

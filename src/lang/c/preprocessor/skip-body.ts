@@ -97,6 +97,117 @@ export function endOfEnum(text: string, start: number, names: NameTable, starts:
   return { end: at, names: found };
 }
 
+/** A definition at the level of a file, found without a token of it being read. */
+export interface SkippedDefinition {
+  readonly kind: "struct" | "union" | "enum" | "typedef";
+  /** Tag or name; undefined for enums without. */
+  readonly name: Name | undefined;
+  /** What is to be read later begins here: behind the opening brace, at the word of a typedef. Undefined for declarations without a body. */
+  readonly offset: number | undefined;
+  /** Names that an enum declares. */
+  readonly constants: readonly Name[];
+  /** Behind the semicolon. */
+  readonly end: number;
+}
+
+const SEMICOLON = 59;
+const PARENTHESIS = 40;
+const ASTERISK = 42;
+const BRACKET = 91;
+
+/** A definition that begins at `start` and can be passed over whole. Undefined for anything else. */
+export function definitionAt(
+  text: string,
+  start: number,
+  names: NameTable,
+  starts: MacroStarts,
+): SkippedDefinition | undefined {
+  const at = afterSpace(text, start);
+  const kind = (["struct", "union", "enum", "typedef"] as const).find((word) => text.startsWith(word, at));
+  if (
+    kind === undefined ||
+    endOfWord(text, at) !== at + kind.length ||
+    isMacro(text, at, at + kind.length, names, starts)
+  )
+    return undefined;
+  let next = afterSpace(text, at + kind.length);
+  if (kind === "typedef") return typedefAt(text, at, next, names, starts);
+  let name: Name | undefined;
+  if (classes[text.charCodeAt(next)] === WORD) {
+    const end = endOfWord(text, next);
+    if (isMacro(text, next, end, names, starts)) return undefined;
+    name = names.internRange(text, next, end);
+    next = afterSpace(text, end);
+  }
+  if (name !== undefined && kind !== "enum" && text.charCodeAt(next) === SEMICOLON)
+    return { kind, name, offset: undefined, constants: [], end: next + 1 };
+  if (text.charCodeAt(next) !== OPEN || (name === undefined && kind !== "enum")) return undefined;
+  const offset = next + 1;
+  let constants: readonly Name[] = [];
+  let close: number | undefined;
+  if (kind === "enum") {
+    const skipped = endOfEnum(text, offset, names, starts);
+    close = skipped?.end;
+    constants = skipped?.names ?? [];
+  } else close = endOfBody(text, offset, names, starts);
+  if (close === undefined) return undefined;
+  const behind = afterSpace(text, close + 1);
+  return text.charCodeAt(behind) === SEMICOLON ? { kind, name, offset, constants, end: behind + 1 } : undefined;
+}
+
+function isMacro(text: string, start: number, end: number, names: NameTable, starts: MacroStarts): boolean {
+  return starts.mayBe(text, start, end) && names.find(text, start, end)?.macro !== undefined;
+}
+
+/** `typedef T name;`, `typedef T name[N];`, `typedef R (*name)(…);`, `typedef R name(…);` and `typedef struct { … } name;`. */
+function typedefAt(
+  text: string,
+  word: number,
+  start: number,
+  names: NameTable,
+  starts: MacroStarts,
+): SkippedDefinition | undefined {
+  /** The word last read, which is the name when nothing else says so. */
+  let last = -1;
+  let name = -1;
+  for (let at = start; ;) {
+    at = afterSpace(text, at);
+    const code = text.charCodeAt(at);
+    const kind = code < 128 ? classes[code] : STOP;
+    if (kind === WORD) {
+      const end = endOfWord(text, at);
+      if (isMacro(text, at, end, names, starts) || text.startsWith("__attribute__", at)) return undefined;
+      last = at;
+      if (declares(text, at, end)) return undefined;
+      at = end;
+    } else if (kind === DIGIT) at = endOfWord(text, at);
+    else if (kind === STOP || Number.isNaN(code) || (code === SLASH && isComment(text, at))) return undefined;
+    else if (code === SEMICOLON) {
+      const found = name === -1 ? last : name;
+      if (found === -1) return undefined;
+      const end = endOfWord(text, found);
+      return { kind: "typedef", name: names.internRange(text, found, end), offset: word, constants: [], end: at + 1 };
+    } else {
+      if (code === OPEN) {
+        const close = endOfBody(text, at + 1, names, starts);
+        if (close === undefined) return undefined;
+        at = close;
+      } else if (name === -1 && code === BRACKET) name = last;
+      else if (name === -1 && code === PARENTHESIS) {
+        const inner = afterSpace(text, at + 1);
+        if (text.charCodeAt(inner) !== ASTERISK) name = last;
+        else {
+          name = afterSpace(text, inner + 1);
+          if (classes[text.charCodeAt(name)] !== WORD) return undefined;
+        }
+        const found = text.slice(name, name === -1 ? 0 : endOfWord(text, name));
+        if (found === "" || /^(?:typeof|__typeof__|__typeof|const|volatile)$/.test(found)) return undefined;
+      }
+      at++;
+    }
+  }
+}
+
 function isComment(text: string, at: number): boolean {
   const next = text.charCodeAt(at + 1);
   return next === SLASH || next === 42;

@@ -127,6 +127,11 @@ export class RecordType {
     this.body = body;
   }
 
+  /** True when it has members, looked into or not. */
+  get isDefined(): boolean {
+    return this.body !== undefined || this.read !== undefined;
+  }
+
   /** Gives the record its members when it is first looked into. */
   defer(read: () => RecordBody): void {
     this.read = read;
