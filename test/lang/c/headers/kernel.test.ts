@@ -217,7 +217,7 @@ describeWith(["clang"], "beside clang and the headers of the UAPI", () => {
         // Some names of the kernel's own headers are others in user space.
         if (
           found === undefined ||
-          /^(?:READ|WRITE|MSG_TYPE|SOCK_TYPE|NET_IP|TCP_(?:ECN|NAGLE)|SIG_|ENOTSUP$|PAGE|LINUX)/.test(name)
+          /^(?:__|READ|WRITE|MSG_TYPE|SOCK_TYPE|NET_IP|TCP_(?:ECN|NAGLE)|SIG_|ENOTSUP$|PAGE|LINUX)/.test(name)
         )
           continue;
         lines.push(
