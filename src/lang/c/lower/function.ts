@@ -7,14 +7,24 @@ import { Body } from "./body.ts";
 import type { UnitContext } from "./context.ts";
 import { isAggregate } from "./signature.ts";
 import { statement } from "./statements.ts";
+import { tooDeep } from "./walk.ts";
+
+/** Statements and expressions within each other: chains of operators are as deep as they are long. */
+const MOST_DEPTH = 1500;
 
 /**
  * Lowers the body of a function into a builder that was made by {@link signatureOf}. What is wrong goes to the context's diagnostics;
  * the IR is whole all the same.
  */
 export function lowerBody(decl: FunctionDecl, builder: FunctionBuilder, context: UnitContext): void {
-  const body = new Body(decl, builder, context);
   if (decl.body === undefined) return;
+  const deep = tooDeep(decl.body, MOST_DEPTH);
+  if (deep !== undefined) {
+    context.diagnostics.error(deep.location, `${decl.name}: expressions are nested more than ${MOST_DEPTH} deep here`);
+    builder.return(builder.func.result === "void" ? null : builder.const(0, builder.func.result));
+    return;
+  }
+  const body = new Body(decl, builder, context);
   body.at(decl.location);
   parameters(body);
   statement(body, decl.body);

@@ -1,8 +1,8 @@
 /** Variables with a `cleanup` attribute: which of them are alive where, also at the ends of jumps. */
-import type { Expr, FunctionDecl, Stmt, VariableDecl } from "../ast.ts";
+import type { FunctionDecl, VariableDecl } from "../ast.ts";
 import type { Body } from "./body.ts";
 import { callCleanup } from "./calls.ts";
-import { eachStatementInside } from "./walk.ts";
+import { type Node, childrenOf } from "./walk.ts";
 
 /** The clean-ups of one function. */
 export class Scopes {
@@ -11,7 +11,7 @@ export class Scopes {
   private readonly atLabel = new Map<string, readonly VariableDecl[]>();
 
   constructor(decl: FunctionDecl) {
-    if (decl.body !== undefined) this.gather(decl.body, []);
+    if (decl.body !== undefined) this.gather(decl.body);
   }
 
   /** What a jump to a label leaves, innermost first. */
@@ -43,13 +43,17 @@ export class Scopes {
       callCleanup(body, variable.attributes.cleanup!, body.local(variable), variable.location);
   }
 
-  /** Notes for each label which clean-ups are open there. `open` grows with the declarations of the scope that is walked. */
-  private gather(node: Stmt | Expr, open: VariableDecl[]): void {
-    if (node.kind === "declaration") {
-      if (node.variable.attributes.cleanup !== undefined) open.push(node.variable);
-    } else if (node.kind === "label") this.atLabel.set(node.label, [...open]);
-    const scope = node.kind === "compound" && "statements" in node;
-    const inner = scope || node.kind === "for" ? [...open] : open;
-    eachStatementInside(node, (child) => this.gather(child, inner));
+  /** Notes for each label which clean-ups are open there. The list of a scope grows with the declarations in it, in their order. */
+  private gather(body: Node): void {
+    const work: { readonly node: Node; readonly open: VariableDecl[] }[] = [{ node: body, open: [] }];
+    for (let item = work.pop(); item !== undefined; item = work.pop()) {
+      const { node, open } = item;
+      if (node.kind === "declaration") {
+        if (node.variable.attributes.cleanup !== undefined) open.push(node.variable);
+      } else if (node.kind === "label") this.atLabel.set(node.label, [...open]);
+      const scope = (node.kind === "compound" && "statements" in node) || node.kind === "for";
+      const inner = scope ? [...open] : open;
+      for (const child of childrenOf(node).toReversed()) work.push({ node: child, open: inner });
+    }
   }
 }

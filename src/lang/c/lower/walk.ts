@@ -9,11 +9,6 @@ function initializerParts(initializer: Initializer | undefined): Expr[] {
   return initializer.kind === "value" ? [initializer.value] : initializer.values.map(({ value }) => value);
 }
 
-/** Calls `visit` for each statement and expression directly inside a node. */
-export function eachStatementInside(node: Node, visit: (child: Node) => void): void {
-  for (const child of childrenOf(node)) visit(child);
-}
-
 function some(...nodes: (Node | undefined)[]): Node[] {
   return nodes.filter((node) => node !== undefined);
 }
@@ -75,9 +70,13 @@ export function childrenOf(node: Node): readonly Node[] {
 }
 
 /** True when a node or anything inside is one of which the test holds. */
-export function anyInside(node: Node, test: (node: Node) => boolean): boolean {
-  if (test(node)) return true;
-  return childrenOf(node).some((child) => anyInside(child, test));
+export function anyInside(root: Node, test: (node: Node) => boolean): boolean {
+  const work = [root];
+  for (let node = work.pop(); node !== undefined; node = work.pop()) {
+    if (test(node)) return true;
+    work.push(...childrenOf(node));
+  }
+  return false;
 }
 
 /** True when jumps from elsewhere may lead into a node. */
@@ -92,4 +91,15 @@ export function isPure(expr: Expr): boolean {
       return !/^__builtin_(?:preserve|btf|bswap|expect|constant|ctz|clz|ffs|popcount)/.test(node.name);
     return ["assign", "step", "call", "statements", "asm"].includes(node.kind);
   });
+}
+
+/** The deepest node, when nodes lie deeper in each other than `limit`. */
+export function tooDeep(root: Node, limit: number): Node | undefined {
+  const work: { readonly node: Node; readonly depth: number }[] = [{ node: root, depth: 0 }];
+  for (let item = work.pop(); item !== undefined; item = work.pop()) {
+    const { node, depth } = item;
+    if (depth > limit) return node;
+    for (const child of childrenOf(node)) work.push({ node: child, depth: depth + 1 });
+  }
+  return undefined;
 }
