@@ -138,9 +138,12 @@ export function fixSyscallFnname(name: string): string {
   return prefix === undefined ? name : getSyscallFnname(name.slice(prefix.length));
 }
 
+/** Its list of functions serves for a second. */
+const attachMachine = new LinuxAttachMachine();
+
 /** The function that an event names: itself, or the handler of the system call that it means. */
 export function probedFunction(event: string): string {
-  return kernelFunctionOf(event, new LinuxAttachMachine());
+  return kernelFunctionOf(event, attachMachine);
 }
 
 /** Whether programs can be attached to functions by `KFUNC_PROBE` (fentry). */
