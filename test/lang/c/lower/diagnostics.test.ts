@@ -58,6 +58,13 @@ test.each(table)("%s", (text, message) => {
   expect(messages(text)).toContain(message);
 });
 
+test.each([" + a", ", a", " && a", " ? a : a", " << a"])("a chain of %s is answered, however long", (link) => {
+  for (const times of [1000, 30_000]) {
+    const text = messages(`return a${link.repeat(times)};`);
+    expect(text === "" || text.includes("nested more than")).toBe(true);
+  }
+});
+
 test.each([
   "int x; int *p = &x; *p = 3; return x;",
   "int x; if (a) x = 1; else x = 2; return x;",
