@@ -143,6 +143,7 @@ export class SoftKernel implements Kernel {
   private readonly mapsById = new Map<number, SoftMap>();
   /** Maps by what programs know them as: the offset of bytes that nobody may touch. */
   private readonly mapsByToken = new Map<number, SoftMap>();
+  private readonly tokens = new Map<number, number>();
   private readonly programsById = new Map<number, SoftProgram>();
   private readonly hooks = new Map<string, Set<Attached>>();
   private packet: Packet | undefined;
@@ -167,6 +168,7 @@ export class SoftKernel implements Kernel {
       possibleCpus: this.possibleCpus,
       cpu: () => this.environment.cpu,
       mapById: (id) => this.mapsById.get(id),
+      tokenOf: (id) => this.tokens.get(id) ?? 0,
     };
     this.services = {
       environment: this.environment,
@@ -245,9 +247,11 @@ export class SoftKernel implements Kernel {
     this.memory.forbid(token, 8);
     this.mapsById.set(id, map);
     this.mapsByToken.set(token, map);
+    this.tokens.set(id, token);
     const handle = new SoftMapHandle(map, () => {
       this.mapsById.delete(id);
       this.mapsByToken.delete(token);
+      this.tokens.delete(id);
       this.memory.release(token, 8);
       map.close();
     });
@@ -309,7 +313,8 @@ export class SoftKernel implements Kernel {
     if (relocation === undefined) return undefined;
     if (relocation.kind === "map") {
       const map = maps.get(relocation.map)?.map;
-      for (const [token, known] of this.mapsByToken) if (known === map) return addressOf(token);
+      const token = map === undefined ? undefined : this.tokens.get(map.id);
+      if (token !== undefined) return addressOf(token);
     }
     if (relocation.kind === "map-value" && kind === PseudoImm64.MAP_VALUE) {
       const map = maps.get(relocation.map)?.map;

@@ -78,6 +78,15 @@ const programs: readonly (readonly [name: string, body: string])[] = [
       .replace("SEC(", "static char buf[64]; SEC("),
   ],
   [
+    "maps of maps",
+    `struct inner { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, u32); __type(value, u64); } one SEC(".maps"), two SEC(".maps");
+     struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 4); __type(key, u32); __array(values, struct inner); } outer SEC(".maps") = { .values = { [0] = &one, [2] = &two } };
+     SEC("syscall") int main(struct args *c) {
+       for (u32 i = 0; i < 4; i++) { u32 key = i; void *m = bpf_map_lookup_elem(&outer, &key); out[i] = !!m; if (!m) continue;
+         u64 v = c->a + i; u32 k = c->b; out[4 + i] = bpf_map_update_elem(m, &k, &v, BPF_NOEXIST); u64 *p = bpf_map_lookup_elem(m, &k); if (p) out[8 + i] = *p; }
+       return 0; }`,
+  ],
+  [
     "atomics",
     `static u64 x = 10; static u32 y = 7;
      SEC("syscall") int main(struct args *c) {
@@ -97,7 +106,7 @@ function runOn(kernel: Kernel, object: BpfObject): string {
     ]) {
       lines.push(`result ${loaded.program("main").testRun(new Uint8Array(new BigUint64Array([a!, b!]).buffer)) | 0}`);
       for (const map of object.maps) {
-        if (map.keySize === 0 || map.name === ".rodata") continue;
+        if (map.keySize === 0 || map.name === ".rodata" || map.name === "outer") continue;
         const entries = loaded.map(map.name).entries();
         lines.push(...entries.map(({ key, value }) => `${map.name} ${hex(key)} ${hex(value)}`).toSorted());
       }

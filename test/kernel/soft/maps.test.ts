@@ -127,6 +127,7 @@ describeWith(["linux", "root", "bpf"], "beside the running kernel", () => {
       possibleCpus: kernel.possibleCpus,
       cpu: () => 0,
       mapById: () => undefined,
+      tokenOf: () => 0,
     };
     for (let seed = 1; seed <= 12; seed++) {
       const random = new Random(seed);
@@ -174,6 +175,7 @@ describeWith(["linux", "root", "bpf"], "beside the running kernel", () => {
         possibleCpus: kernel.possibleCpus,
         cpu: () => 0,
         mapById: () => undefined,
+        tokenOf: () => 0,
       };
       for (let seed = 1; seed <= 8; seed++) {
         const random = new Random(seed);
@@ -211,7 +213,13 @@ describeWith(["linux", "root", "bpf"], "beside the running kernel", () => {
   ])("%s", (_, type) => {
     using kernel = new LinuxKernel();
     const spec: MapSpec = { ...base, type, keySize: 0 };
-    const host: MapHost = { memory: new VmMemory(), possibleCpus: 1, cpu: () => 0, mapById: () => undefined };
+    const host: MapHost = {
+      memory: new VmMemory(),
+      possibleCpus: 1,
+      cpu: () => 0,
+      mapById: () => undefined,
+      tokenOf: () => 0,
+    };
     const loaded = kernel.load({ license: "GPL", programs: [], maps: [spec] });
     const map = createSoftMap(spec, 1, host) as SoftMap;
     const theirs = loaded.map("m");
@@ -233,7 +241,13 @@ describeWith(["linux", "root", "bpf"], "beside the running kernel", () => {
   it("Bloom filters forget nothing", () => {
     using kernel = new LinuxKernel();
     const spec: MapSpec = { ...base, type: MapType.BLOOM_FILTER, keySize: 0, maxEntries: 100 };
-    const host: MapHost = { memory: new VmMemory(), possibleCpus: 1, cpu: () => 0, mapById: () => undefined };
+    const host: MapHost = {
+      memory: new VmMemory(),
+      possibleCpus: 1,
+      cpu: () => 0,
+      mapById: () => undefined,
+      tokenOf: () => 0,
+    };
     const loaded = kernel.load({ license: "GPL", programs: [], maps: [spec] });
     const map = createSoftMap(spec, 1, host) as SoftMap & { has(value: Uint8Array): number };
     const random = new Random(3);
@@ -271,7 +285,13 @@ describeWith(["linux", "root", "bpf"], "beside the running kernel", () => {
   it.each(refused)("refuses: %s", (_, change) => {
     using kernel = new LinuxKernel();
     const spec = { ...base, ...change };
-    const host: MapHost = { memory: new VmMemory(), possibleCpus: 2, cpu: () => 0, mapById: () => undefined };
+    const host: MapHost = {
+      memory: new VmMemory(),
+      possibleCpus: 2,
+      cpu: () => 0,
+      mapById: () => undefined,
+      tokenOf: () => 0,
+    };
     let theirs = "accepted";
     try {
       kernel.load({ license: "GPL", programs: [], maps: [spec] }).close();

@@ -40,6 +40,11 @@ const programs: readonly (readonly [name: string, body: string])[] = [
        seen[4] = bpf_xdp_adjust_tail(ctx, -4096); seen[5] = bpf_xdp_get_buff_len(ctx); return XDP_PASS; }`,
   ],
   [
+    "XDP that redirects by a map",
+    `struct { __uint(type, BPF_MAP_TYPE_DEVMAP); __uint(max_entries, 4); __type(key, u32); __type(value, u32); } devices SEC(".maps");
+     SEC("xdp") int main(struct xdp_md *ctx) { seen[0] = bpf_redirect_map(&devices, 9, XDP_PASS); return bpf_redirect_map(&devices, 1, XDP_TX); }`,
+  ],
+  [
     "XDP that loads and stores bytes",
     `SEC("xdp") int main(struct xdp_md *ctx) {
        u8 buffer[8] = {}; seen[0] = bpf_xdp_load_bytes(ctx, 6, buffer, 6); seen[1] = *(u64 *)buffer;

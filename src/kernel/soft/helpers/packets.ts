@@ -1,6 +1,7 @@
 /** Helpers on packets. */
 import { ProgType } from "../../../isa/index.ts";
 import { Errno } from "../../errno.ts";
+import { DescriptorArray } from "../maps/array.ts";
 import type { Packet } from "../packets.ts";
 import type { Helper, HelperCall } from "./call.ts";
 
@@ -85,6 +86,20 @@ const redirect: Helper = (call) => {
   return isXdp ? XDP_REDIRECT : TC_ACT_REDIRECT;
 };
 
+/** Flags of `bpf_redirect_map`: the low bits are the verdict for an empty entry. */
+const MISS_MASK = 0x3;
+
+const redirectMap: Helper = (call) => {
+  const map = call.map(0);
+  const packet = call.services.packet();
+  const index = call.u32(1);
+  const flags = call.u32(2);
+  const id = map instanceof DescriptorArray ? map.idAt(index) : 0;
+  if (packet === undefined || id === 0) return flags & MISS_MASK;
+  packet.redirect = { ifindex: id, flags };
+  return XDP_REDIRECT;
+};
+
 /** By their names without `bpf_`. */
 export const packetHelpers: Readonly<Record<string, Helper>> = {
   xdp_adjust_head: (call) => (call.services.packet()?.adjustHead(call.s32(1)) ? 0 : -Errno.EINVAL),
@@ -128,4 +143,5 @@ export const packetHelpers: Readonly<Record<string, Helper>> = {
     return fold(sum);
   },
   redirect,
+  redirect_map: redirectMap,
 };

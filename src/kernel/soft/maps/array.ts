@@ -114,22 +114,28 @@ export class ArrayMap extends IndexedMap {
   }
 }
 
+/** What an array of descriptors holds. */
+export interface DescriptorKind {
+  /** Whether an id is one of the kind that belongs here. */
+  accepts(id: number): boolean;
+  /** User space may read the ids back. */
+  readonly readable: boolean;
+  /** What programs get for an id, as an offset: maps of maps. */
+  lookup?(id: number): number;
+}
+
 /**
- * Arrays of descriptors: maps, programs, perf events, cgroups. An entry is what user space put there by its id; programs get what it
+ * Arrays of descriptors: maps, programs, perf events, devices. An entry is what user space put there by its id; programs get what it
  * stands for, or nothing.
  */
 export class DescriptorArray extends IndexedMap {
   private readonly ids: Int32Array;
-  /** Whether a descriptor is one of the kind that belongs here. */
-  private readonly accepts: (id: number) => boolean;
-  /** User space may read the ids back. */
-  private readonly readable: boolean;
+  private readonly kind: DescriptorKind;
 
-  constructor(spec: MapSpec, id: number, host: MapHost, accepts: (id: number) => boolean, readable: boolean) {
+  constructor(spec: MapSpec, id: number, host: MapHost, kind: DescriptorKind) {
     super(spec, id, host);
     this.ids = new Int32Array(spec.maxEntries);
-    this.accepts = accepts;
-    this.readable = readable;
+    this.kind = kind;
   }
 
   close(): void {
@@ -141,8 +147,9 @@ export class DescriptorArray extends IndexedMap {
     return index < this.ids.length ? this.ids[index]! : 0;
   }
 
-  lookup(): number {
-    return 0;
+  lookup(key: Uint8Array): number {
+    const id = this.idAt(indexOf(key));
+    return id === 0 ? 0 : (this.kind.lookup?.(id) ?? 0);
   }
 
   update(key: Uint8Array, value: Uint8Array, flags: number): number {
@@ -150,7 +157,7 @@ export class DescriptorArray extends IndexedMap {
     const index = this.index(key);
     if (index < 0) return -Errno.E2BIG;
     const id = indexOf(value);
-    if (!this.accepts(id)) return -Errno.EBADF;
+    if (!this.kind.accepts(id)) return -Errno.EBADF;
     this.ids[index] = id;
     return 0;
   }
@@ -164,10 +171,12 @@ export class DescriptorArray extends IndexedMap {
   }
 
   read(key: Uint8Array): Uint8Array | number {
-    if (!this.readable) return NOT_READABLE;
+    if (!this.kind.readable) return NOT_READABLE;
     const index = this.index(key);
     if (index < 0 || this.ids[index] === 0) return -Errno.ENOENT;
-    return keyOf(this.ids[index]!);
+    const value = new Uint8Array(this.spec.valueSize);
+    value.set(keyOf(this.ids[index]!));
+    return value;
   }
 }
 

@@ -2,8 +2,8 @@
 import { MapFlags, MapType } from "../../../isa/index.ts";
 import type { MapSpec } from "../../../object/index.ts";
 import { Errno } from "../../errno.ts";
-import { ArrayMap, DescriptorArray } from "./array.ts";
-import { HashMap } from "./hash.ts";
+import { ArrayMap, DescriptorArray, type DescriptorKind } from "./array.ts";
+import { HashMap, HashOfMaps } from "./hash.ts";
 import { LpmTrie } from "./lpm.ts";
 import { LRU_FLAGS, LruHashMap } from "./lru.ts";
 import { type MapHost, type SoftMap, flagsAllowed, roundUp } from "./map.ts";
@@ -83,8 +83,15 @@ function ringCheck(spec: MapSpec): number {
 }
 
 function descriptorCheck(spec: MapSpec): number {
-  const isRight = spec.maxEntries !== 0 && spec.keySize === 4 && spec.valueSize === 4;
+  // Devices and CPUs may carry a program behind them.
+  const isWide = (spec.type === MapType.DEVMAP || spec.type === MapType.CPUMAP) && spec.valueSize === 8;
+  const isRight = spec.maxEntries !== 0 && spec.keySize === 4 && (spec.valueSize === 4 || isWide);
   return isRight ? 0 : -Errno.EINVAL;
+}
+
+/** A type whose entries are descriptors. */
+function descriptors(kind: (host: MapHost) => DescriptorKind): SoftMapType {
+  return { check: descriptorCheck, create: (spec, id, host) => new DescriptorArray(spec, id, host, kind(host)) };
 }
 
 const types: Readonly<Record<number, SoftMapType>> = {
@@ -99,17 +106,19 @@ const types: Readonly<Record<number, SoftMapType>> = {
   [MapType.STACK]: { check: queueCheck, create: (spec, id, host) => new QueueMap(spec, id, host) },
   [MapType.BLOOM_FILTER]: { check: queueCheck, create: (spec, id, host) => new BloomFilter(spec, id, host) },
   [MapType.RINGBUF]: { check: ringCheck, create: (spec, id, host) => new RingMap(spec, id, host) },
-  [MapType.PROG_ARRAY]: {
-    check: descriptorCheck,
-    create: (spec, id, host) => new DescriptorArray(spec, id, host, (program) => program > 0, true),
-  },
-  [MapType.PERF_EVENT_ARRAY]: {
-    check: descriptorCheck,
-    create: (spec, id, host) => new DescriptorArray(spec, id, host, (event) => event > 0, false),
-  },
-  [MapType.ARRAY_OF_MAPS]: {
-    check: descriptorCheck,
-    create: (spec, id, host) => new DescriptorArray(spec, id, host, (map) => host.mapById(map) !== undefined, true),
+  [MapType.PROG_ARRAY]: descriptors(() => ({ accepts: (id) => id > 0, readable: true })),
+  [MapType.PERF_EVENT_ARRAY]: descriptors(() => ({ accepts: (id) => id > 0, readable: false })),
+  [MapType.DEVMAP]: descriptors(() => ({ accepts: (ifindex) => ifindex > 0, readable: true })),
+  [MapType.CPUMAP]: descriptors(() => ({ accepts: (size) => size > 0, readable: true })),
+  [MapType.XSKMAP]: descriptors(() => ({ accepts: (id) => id > 0, readable: true })),
+  [MapType.ARRAY_OF_MAPS]: descriptors((host) => ({
+    accepts: (id) => host.mapById(id) !== undefined,
+    readable: true,
+    lookup: (id) => host.tokenOf(id),
+  })),
+  [MapType.HASH_OF_MAPS]: {
+    check: (spec) => (spec.valueSize === 4 ? hashCheck(spec) : -Errno.EINVAL),
+    create: (spec, id, host) => new HashOfMaps(spec, id, host),
   },
 };
 

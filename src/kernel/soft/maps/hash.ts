@@ -245,3 +245,16 @@ export class HashMap extends SoftMap {
 
 /** Flags that mean nothing but a plain update. */
 export const PLAIN_UPDATES: ReadonlySet<number> = new Set([UpdateFlags.ANY, UpdateFlags.NOEXIST, UpdateFlags.EXIST]);
+
+/** `BPF_MAP_TYPE_HASH_OF_MAPS`: values are ids of maps, programs get the maps. */
+export class HashOfMaps extends HashMap {
+  override lookup(key: Uint8Array): number {
+    const at = super.lookup(key);
+    return at === 0 ? 0 : this.host.tokenOf(this.host.memory.view.getUint32(at, true));
+  }
+
+  override update(key: Uint8Array, value: Uint8Array, flags: number): number {
+    const id = new DataView(value.buffer, value.byteOffset).getUint32(0, true);
+    return this.host.mapById(id) === undefined ? -Errno.EBADF : super.update(key, value, flags);
+  }
+}

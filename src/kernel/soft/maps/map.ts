@@ -11,8 +11,10 @@ export interface MapHost {
   readonly possibleCpus: number;
   /** The CPU that the running program is on. */
   cpu(): number;
-  /** A map by its descriptor or id, for maps of maps. */
+  /** A map by its id, for maps of maps. */
   mapById(id: number): SoftMap | undefined;
+  /** What programs know a map by, as an offset; 0 for none of this id. */
+  tokenOf(id: number): number;
 }
 
 /** Operations that a type does not have answer this. */
