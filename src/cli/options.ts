@@ -250,7 +250,7 @@ export const COMMANDS: readonly Command[] = [
       {
         long: "kernel",
         value: "VERSION",
-        help: "C: the oldest kernel that it is to run on, such as 5.15 (default 5.10)",
+        help: "C: the oldest kernel that it is to run on, such as 5.15 (default 5.12)",
       },
       { long: "json", help: "C: errors and warnings as JSON, an object a line" },
       { long: "pid", short: "p", value: "PID", completes: "pid", help: "scripts: trace only this process" },

@@ -33,7 +33,7 @@ export interface CSourceOptions extends HeaderPlaces {
   readonly optimize?: CCompileOptions["optimize"];
   /** Types of the kernel. Default: the running one's, where it has any. */
   readonly kernelTypes?: Btf;
-  /** The oldest kernel that it is to run on. Default: of programs for this machine the running one, of others 5.10. */
+  /** The oldest kernel that it is to run on. Default: of programs for this machine the running one, of others 5.12. */
   readonly kernelVersion?: readonly [major: number, minor: number];
   /** It runs here and now: offsets in the kernel's types are final, and readers of records want types. */
   readonly forThisMachine?: boolean;
@@ -55,12 +55,18 @@ function typesFor({ kernelTypes }: CSourceOptions): Btf | undefined {
   return kernelTypes ?? (hasKernelBtf() ? kernelBtf() : undefined);
 }
 
+/**
+ * The oldest kernel that programs for no particular one are for: the first whose instructions are those of clang's `-mcpu=v3`, with
+ * atomic operations that give the old value.
+ */
+const OLDEST: readonly [number, number] = [5, 12];
+
 /** Options of the compiler. */
 export function cCompileOptions(options: CSourceOptions = {}): CCompileOptions {
   const { macros = [], include = [], dialect, optimize, kernelVersion, forThisMachine = false } = options;
   const [major, minor, patch] = machine.kernelVersion;
   const kernelTypes = typesFor(options);
-  const version = kernelVersion ?? (forThisMachine ? ([major, minor] as const) : undefined);
+  const version = kernelVersion ?? (forThisMachine ? ([major, minor] as const) : OLDEST);
   return {
     macros,
     include,
@@ -69,8 +75,8 @@ export function cCompileOptions(options: CSourceOptions = {}): CCompileOptions {
     sameKernel: forThisMachine && options.kernelTypes === undefined,
     localTypes: forThisMachine || options.localTypes === true,
     ...(kernelTypes === undefined ? {} : { kernelTypes }),
-    ...(version === undefined ? {} : { target: kernelTarget([version[0], version[1]]) }),
-    ...(version === undefined ? {} : { kernelVersion: [...version, kernelVersion === undefined ? patch : 0] as const }),
+    target: kernelTarget([version[0], version[1]]),
+    kernelVersion: [version[0], version[1], kernelVersion === undefined && forThisMachine ? patch : 0],
     ...(dialect === undefined ? {} : { dialect }),
     ...(optimize === undefined ? {} : { optimize }),
     bcc: {

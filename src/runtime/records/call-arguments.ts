@@ -96,14 +96,20 @@ function propagate(program: ProgramSpec, bySlot: ReadonlyMap<number, Insn>): Map
     step(state, insn, maps.get(slot));
     const form = OPCODE_FORMS[insn.opcode];
     const target = targetOf(insn, slot);
-    // Subprograms begin with what is not looked after here.
-    if (target !== undefined) reach(target, form === "call" ? unknown() : state);
+    // Of a subprogram only the arguments are known, as far as all its callers agree.
+    const isCall = form === "call";
+    if (target !== undefined) reach(target, isCall ? argumentsOf(states.get(slot)!) : state);
     if (form !== "goto" && form !== "gotol" && form !== "exit" && form !== "gotox") {
       reach(slot + slotsOf(insn), state);
     }
     if (form === "ld-imm64" && insn.src === PseudoImm64.FUNC) reach(slot + 1 + insn.imm, unknown());
   }
   return states;
+}
+
+/** What a subprogram sees of its caller's registers: r1 to r5. */
+function argumentsOf(state: readonly Known[]): Known[] {
+  return state.map((known, register) => (register >= 1 && register < SCRATCHED ? known : undefined));
 }
 
 function equal(a: Known, b: Known): boolean {

@@ -15,7 +15,7 @@ export interface Mapping {
   readonly isDeleted: boolean;
 }
 
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) ..x. ([0-9a-f]+) (\S+) (\d+)(?:\s+(.*))?$/gm;
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) ..x. ([0-9a-f]+) (\S+) (\d+)(?:[ \t]+(.*))?$/gm;
 const DELETED = " (deleted)";
 
 /** Executable mappings in a maps file's text, ascending. */
