@@ -414,6 +414,13 @@ describeWith(needs, "tables", () => {
     const frames = stacks.walk(id);
     expect(frames.length).toBeGreaterThan(0);
     const names = stacks.walk(id, (frame) => BPF.sym(frame, process.pid, { showModule: true, showOffset: true }));
+    expect(names).toContainEqual(
+      expect.stringMatching(/^node::os::GetPriority\(v8::FunctionCallbackInfo<v8::Value> const&\)\+/),
+    );
+    const plain = stacks.walk(id, (frame) => BPF.sym(frame, process.pid, { demangle: false }));
+    expect(plain).toContainEqual(expect.stringMatching(/^_ZN4node2os/));
+    // Code that Node made is in no file.
+    for (const name of names) expect(name).not.toMatch(/[0-9a-f]-[0-9a-f]/);
     expect(names[0]).toMatch(/getpriority\+0x[0-9a-f]+ \[libc[^\]]*\]$/);
     expect(stacks.walk(-14)).toEqual([]);
     stacks.clear();

@@ -53,6 +53,8 @@ describe("mappings", () => {
         "7f0000000000-7f0000001000 r-xp 00000000 fe:00 13                 /tmp/x (deleted)",
         "7fff00000000-7fff00002000 r-xp 00000000 00:00 0                  [vdso]",
         "7fff10000000-7fff10002000 rwxp 00000000 00:00 0 ",
+        "7fff20000000-7fff20002000 rwxp 00000000 00:00 0 ",
+        "7fff30000000-7fff30002000 r-xp 00000000 fe:00 14                 /bin/b",
       ].join("\n"),
     );
     expect(mappings.map((m) => [m.path, m.fileOffset, m.isDeleted, m.identity])).toEqual([
@@ -60,6 +62,8 @@ describe("mappings", () => {
       ["/tmp/x", 0, true, "fe:00 13"],
       ["[vdso]", 0, false, ""],
       ["", 0, false, ""],
+      ["", 0, false, ""],
+      ["/bin/b", 0, false, "fe:00 14"],
     ]);
     expect(findMapping(mappings, 0x401fffn)?.path).toBe("/bin/a b");
     expect(findMapping(mappings, 0x402000n)).toBeUndefined();
