@@ -27,6 +27,3 @@ export const protoHeader: string = [
   "#include <uapi/linux/if_ether.h>",
   ...Object.entries(headers).map(([tag, members]) => `struct ${tag} { ${members} } BPF_PACKET_HEADER;`),
 ].join("\n");
-
-/** Tags of these headers. */
-export const packetTags: ReadonlySet<string> = new Set(Object.keys(headers));

@@ -396,7 +396,7 @@ export class ExpressionParser {
         ? callee.func.name
         : callee.kind === "variable"
           ? callee.variable.name
-          : "the function";
+          : ((callee.kind === "member" ? callee.field.name : undefined) ?? "the function");
     return {
       kind: "call",
       callee: value,

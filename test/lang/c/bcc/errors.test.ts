@@ -98,6 +98,11 @@ describe("wrong use", () => {
 describe("what is only warned of", () => {
   test.each([
     [
+      "a key of another struct",
+      `struct a { int x; }; struct b { int x; }; BPF_HASH(t, struct a); ${F} struct b k = {}; t.lookup(&k); return 0; }`,
+      "argument 1 of lookup: pointer to struct b where one to const struct a is wanted",
+    ],
+    [
       "a write to the kernel",
       `struct s { int x; }; int kprobe__f(struct pt_regs *ctx, struct s *s) { s->x = 1; return 0; }`,
       "programs cannot write there",
