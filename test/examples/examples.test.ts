@@ -1,5 +1,5 @@
 /** The examples that need no kprobes, run by Node on this kernel. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -82,6 +82,17 @@ describeWith(["linux", "root", "bpf", "tracefs", "vmlinuxBtf"], "examples", () =
     const drop = (): void => void execFileSync("bash", ["-c", "for i in 1 2 3; do echo >/dev/udp/127.0.0.1/9; done"]);
     const output = await run("drops", ["tracepoint"], /^ +PID COMMAND/m, drop, /^ +\d+ bash +\d+$/m);
     expect(output).toMatch(/^ {5}PID COMMAND {13}COUNT$/m);
+  });
+
+  test("without privileges they say what is missing", () => {
+    const { stderr, status } = spawnSync(process.execPath, [scripts["drops"]!], {
+      encoding: "utf8",
+      uid: 65534,
+      gid: 65534,
+    });
+    expect(status).toBe(1);
+    // A checkout below a closed directory cannot even be read.
+    expect(stderr).toMatch(/UnsupportedError: tracing: missing CAP_\w+.*run as root|Cannot find module|EACCES/);
   });
 
   test("drops.mjs ends by itself", () => {
