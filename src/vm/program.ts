@@ -134,8 +134,11 @@ export class VmProgram {
     for (let slot = func.start; slot < func.end; slot++) {
       if (this.insns[slot] === undefined) continue;
       for (const next of this.successors(slot)) {
-        // Running off the end is a fault of the run: such code may be unreachable.
-        if (next === func.end && next === slot + slotsOf(this.insns[slot]!)) continue;
+        // Running off the program's end is a fault of the run: such code may be unreachable. Running into another function never is right.
+        if (next === func.end && next === slot + slotsOf(this.insns[slot]!)) {
+          if (next === this.insns.length) continue;
+          this.refuse(slot, "the function does not end here, another begins behind it");
+        }
         if (next < func.start || next >= func.end || this.insns[next] === undefined)
           this.refuse(slot, `jump to slot ${next}, which is no instruction of this function`);
       }
