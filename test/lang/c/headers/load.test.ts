@@ -60,7 +60,7 @@ describeWith(["root", "bpf", "vmlinuxBtf"], "programs of the headers, in the ker
   test.each(programs)("%s", (_, text) => {
     const { object, diagnostics } = compileC(
       { name: "p.bpf.c", text: includes + text },
-      { kernelTypes, target: { version: [6, 12], cpu: "v3" } },
+      { kernelTypes, target: kernelTarget([6, 12]) },
     );
     expect(diagnostics.format()).toBe("");
     const loaded = new LinuxKernel().load(object);
