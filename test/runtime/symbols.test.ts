@@ -41,7 +41,20 @@ describe("kallsyms", () => {
     const hit = symbols.lookup(address);
     expect(hit && `${hit.name}+${hit.offset}`).toBe(expected);
   });
-  test("by name, data too", () => expect(symbols.find("some_data")).toBe(0xffffffff81000020n));
+  // First one by one, then by an index of all names.
+  test.each([1, 100])("by name, data too: %s times", (times) => {
+    for (let i = 0; i < times; i++) {
+      expect(symbols.find("some_data")).toBe(0xffffffff81000020n);
+      expect(symbols.find("fixed_percpu_data")).toBe(0n);
+      expect(symbols.find("in_module")).toBe(0xffffffffc0000000n);
+      for (const none of ["some", "data", "T", "in_module\t[mod]", "some_data2", "ffffffff81000000"])
+        expect(symbols.find(none)).toBeUndefined();
+    }
+  });
+  test("modules of symbols", () => {
+    expect(symbols.lookup(0xffffffffc0000001n)?.module).toBe("mod");
+    expect(symbols.lookup(0xffffffff81000011n)?.module).toBeUndefined();
+  });
 });
 
 describe("mappings", () => {

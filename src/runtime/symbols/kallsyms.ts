@@ -14,6 +14,10 @@ export interface KernelSymbol {
 }
 
 const decoder = new TextDecoder("latin1");
+/** Where a line's name begins: behind 16 digits, a blank, the type and a blank. */
+const NAME_OFFSET = 19;
+/** Names that are looked for one by one before an index is made of all. */
+const FEW_SEARCHES = 64;
 /** Kernel addresses less this are exact as numbers on every 64-bit architecture. */
 const BASE_HIGH = 0xffff0000;
 
@@ -32,6 +36,7 @@ export class Kallsyms {
   /** Where each name starts in `bytes`. */
   private readonly names: Uint32Array;
   private byName: Map<string, bigint> | undefined;
+  private searches = 0;
 
   /** Takes the text of the file. */
   constructor(bytes: Uint8Array) {
@@ -96,14 +101,35 @@ export class Kallsyms {
 
   /** Address of a symbol by name; undefined when there is none. Data symbols too, where the kernel lists them. */
   find(name: string): bigint | undefined {
-    if (!this.byName) {
-      this.byName = new Map();
-      for (const line of decoder.decode(this.bytes).split("\n")) {
-        const [address, , symbol] = line.split(/[ \t]/, 3);
-        if (symbol !== undefined && !this.byName.has(symbol)) this.byName.set(symbol, BigInt(`0x${address}`));
-      }
-    }
+    if (this.byName === undefined && ++this.searches <= FEW_SEARCHES) return this.search(name);
+    this.byName ??= this.allByName();
     return this.byName.get(name);
+  }
+
+  /** Looks through the text: a few milliseconds, where an index of all names would take forty megabytes. */
+  private search(name: string): bigint | undefined {
+    const { bytes } = this;
+    if (/\s/.test(name)) return undefined;
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const wanted = Buffer.from(` ${name}`, "latin1");
+    for (let at = text.indexOf(wanted); at !== -1; at = text.indexOf(wanted, at + 1)) {
+      const end = text[at + wanted.length];
+      if (end !== undefined && end > 32) continue;
+      const start = text.lastIndexOf(10, at) + 1;
+      // The name's blank, not that before the type.
+      if (at - start !== NAME_OFFSET - 1) continue;
+      return BigInt(`0x${decoder.decode(text.subarray(start, start + 16))}`);
+    }
+    return undefined;
+  }
+
+  private allByName(): Map<string, bigint> {
+    const found = new Map<string, bigint>();
+    for (const line of decoder.decode(this.bytes).split("\n")) {
+      const [address, , symbol] = line.split(/[ \t]/, 3);
+      if (symbol !== undefined && !found.has(symbol)) found.set(symbol, BigInt(`0x${address}`));
+    }
+    return found;
   }
 
   /** Names of functions, in the order of addresses. */
