@@ -179,7 +179,11 @@ function deepestChain(
     let deepest: { bytes: number; names: string[] } = { bytes: 0, names: [] };
     const called = callees(func, "call");
     for (const name of new Set(references(func))) {
-      const callee = module.funcs.find((f) => f.name === name)!;
+      const callee = module.funcs.find((f) => f.name === name);
+      if (callee === undefined)
+        throw new SkepError("asm", `function ${func.name}: inline assembly calls ${name}, which no file defines`, {
+          exitStatus: 2,
+        });
       const below = walk(callee, [...above, func.name], !called.has(name));
       if (below.bytes > deepest.bytes) deepest = below;
     }

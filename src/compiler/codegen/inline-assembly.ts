@@ -57,6 +57,14 @@ export function namesCalled(template: string): string[] {
   });
 }
 
+/** Numbers that may need all of 32 bits. */
+const UNSIGNED = /(?<![\w.-])(?:0x[\da-fA-F]{8}|\d{10})(?![\w.])/g;
+
+function withSign(text: string): string {
+  const value = Number(text);
+  return value >= 2 ** 31 && value < 2 ** 32 ? String(value - 2 ** 32) : text;
+}
+
 function operandText(operand: AsmOperand, modifier: string | undefined, asm: AsmInst, symbols: Symbol[]): string {
   switch (operand.kind) {
     case "register":
@@ -93,8 +101,10 @@ function assembleOne(inst: MInst, asm: AsmInst): AssembledInline {
       const value = bytes.startsWith("-") ? -BigInt(bytes.slice(1)) : BigInt(bytes);
       return `call ${PLACEHOLDER + 0x8000 + raw.push(BigInt.asUintN(64, value)) - 1}`;
     }
+    // Numbers of 32 bits without a sign are taken for what they become, as clang takes them.
+    const signed = / ll$/.test(statement) ? statement : statement.replace(UNSIGNED, withSign);
     // `((r1 + 8))` and `r1 + -8`, as operands make them.
-    return statement
+    return signed
       .replace(/\(\s*(\(r\d+ [+-] \d+\))\s*\)/g, "$1")
       .replace(/\+\s*-\s*(\d)/g, "- $1")
       .replace(/-\s*-\s*(\d)/g, "+ $1");

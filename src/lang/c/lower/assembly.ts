@@ -5,6 +5,7 @@ import { constantInteger } from "../constant.ts";
 import { sizeOf } from "../types/layout.ts";
 import { shapeOf } from "../types/types.ts";
 import type { Body } from "./body.ts";
+import { helperNumber } from "./calls.ts";
 import { convert } from "./convert.ts";
 import { type Place, addressOf, load, store } from "./place.ts";
 import { irTypeOf, isAggregate } from "./signature.ts";
@@ -95,7 +96,7 @@ function output(body: Body, operand: AsmOperand, to: Lowered): boolean {
     to.values.push(addressOf(body, target));
     return true;
   }
-  if (!/^[=+]&?[rlw]+&?$/.test(constraint.replace(/[%,?!]/g, "")))
+  if (!/^[=+]&?[rgplw]+&?$/.test(constraint.replace(/[%,?!]/g, "")))
     return refuse(body, operand, "outputs are =r, +r or =m");
   to.numbers.push({ output: to.outputs.length });
   const early = constraint.includes("&") ? { early: true } : {};
@@ -128,20 +129,33 @@ function input(body: Body, stmt: AsmStmt, operand: AsmOperand, to: Lowered): boo
     to.values.push(addressOf(body, place(body, expr)));
     return true;
   }
-  const constant = /[inIg]/.test(constraint) ? constantInteger(expr) : undefined;
+  const constant = /[inIg]/.test(constraint) ? (constantInteger(expr) ?? numberOfHelper(body, expr)) : undefined;
   to.numbers.push({ input: to.inputs.length });
   if (constant !== undefined) {
     to.inputs.push("immediate");
     to.values.push(body.b.const(constant, irTypeOf(expr.type) === "i32" ? "i32" : "i64"));
     return true;
   }
-  const mayBeRegister = /[rgwl]/.test(constraint);
+  const mayBeRegister = /[rgpwl]/.test(constraint);
   if (!mayBeRegister && !/[in]/.test(constraint)) return refuse(body, operand, "inputs are r, i, m or ri");
   if (isAggregate(expr.type)) return refuse(body, operand, "a register holds no struct or array");
   // What the function is inlined with may be constant: the code generator sees.
   to.inputs.push(mayBeRegister ? "register" : "immediate");
   to.values.push(value(body, expr));
   return true;
+}
+
+/** The number by which `call` knows a helper that is named. */
+function numberOfHelper(body: Body, expr: Expr): bigint | undefined {
+  let at = expr;
+  while (at.kind === "cast" && at.cast !== "load") at = at.operand;
+  const pointer = shapeOf(expr.type);
+  if (at.kind === "cast" && pointer.kind === "pointer" && shapeOf(pointer.to).kind === "function")
+    return helperNumber(at);
+  if (at.kind !== "function" || at.func.body !== undefined) return undefined;
+  if (at.func.helper === undefined) return undefined;
+  const callee = body.context.callee(at.func, expr.location);
+  return callee?.kind === "helper" ? BigInt(callee.id) : undefined;
 }
 
 /** The template with operands in the IR's numbers: outputs first, then inputs. */

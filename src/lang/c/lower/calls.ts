@@ -80,7 +80,8 @@ function pointerInitializer(expr: Expr): Expr | undefined {
   return initializer?.kind === "value" ? initializer.value : undefined;
 }
 
-function helperNumber(expr: Expr): bigint | undefined {
+/** The number by which a pointer to a helper calls it. */
+export function helperNumber(expr: Expr): bigint | undefined {
   const from = pointerInitializer(expr) ?? expr;
   const constant = constantValue(from);
   if (constant?.kind === "integer") return constant.value;
