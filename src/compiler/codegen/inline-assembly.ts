@@ -102,7 +102,7 @@ function assembleOne(inst: MInst, asm: AsmInst): AssembledInline {
       return `call ${PLACEHOLDER + 0x8000 + raw.push(BigInt.asUintN(64, value)) - 1}`;
     }
     // Numbers of 32 bits without a sign are taken for what they become, as clang takes them.
-    const signed = / ll$/.test(statement) ? statement : statement.replace(UNSIGNED, withSign);
+    const signed = statement.endsWith(" ll") ? statement : statement.replace(UNSIGNED, withSign);
     // `((r1 + 8))` and `r1 + -8`, as operands make them.
     return signed
       .replace(/\(\s*(\(r\d+ [+-] \d+\))\s*\)/g, "$1")
