@@ -279,7 +279,7 @@ const REJECTED: readonly (readonly [string, readonly string[]])[] = [
   [
     "tracepoint:sched:sched_switch { args.next_pidd; }",
     [
-      "next_pidd: Struct/union of type 'struct _tracepoint_sched_sched_switch' does not contain a field named 'next_pidd' | did you mean next_pid, next_prio?",
+      "next_pidd: Struct/union of type 'struct _tracepoint_sched_sched_switch' does not contain a field named 'next_pidd' | did you mean next_pid?",
     ],
   ],
   [
