@@ -138,7 +138,7 @@ describeWith(["clang"], "an object before it is loaded", () => {
     using linked = await open([compileProgram("link-main"), compileProgram("link-other")], { name: "both" });
     expect(linked.name).toBe("both");
     expect(Object.keys(linked.spec.programs)).toContain("first");
-    await expect(open([])).rejects.toThrow("an object file is wanted");
+    await expect(open([])).rejects.toThrow("an object file or C source is wanted");
   });
 
   test("files that are not there, or not what the types say", async () => {
