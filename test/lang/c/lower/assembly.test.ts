@@ -41,7 +41,10 @@ const cases: readonly (readonly [string, (a: bigint, b: bigint) => bigint])[] = 
   ],
   ['long x = a; asm volatile("%0 &= 0xFFFF1234" : "+r"(x)); return x;', (a) => long(a & -60_876n)],
   ['long x = a; asm volatile("" : "+g"(x) : "p"(&x)); return x;', (a) => a],
-  ['long x = a; asm volatile("call %1; %0 = r0" : "=r"(x) : "i"(bpf_get_smp_processor_id) : "r0", "r1", "r2", "r3", "r4", "r5"); return x < 4096;', () => 1n],
+  [
+    'long x = a; asm volatile("call %1; %0 = r0" : "=r"(x) : "i"(bpf_get_smp_processor_id) : "r0", "r1", "r2", "r3", "r4", "r5"); return x < 4096;',
+    () => 1n,
+  ],
   ['int r = 0; for (int i = 0; i < 5; i++) { asm volatile("%0 += 2" : "+r"(r)); } return r;', () => 10n],
   ['u8 x = a; asm("" : "+r"(x)); return x;', (a) => a & 255n],
 ];

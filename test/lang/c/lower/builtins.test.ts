@@ -20,8 +20,9 @@ describeCases("bits", [
   "if (a == 0x55aa) __builtin_unreachable(); return b;",
 ]);
 
-describeCases("overflow", [
-  ...["add", "sub", "mul"].flatMap((op) => [
+describeCases(
+  "overflow",
+  ["add", "sub", "mul"].flatMap((op) => [
     ...integers.flatMap((x) =>
       ["s32", "u32", "s16", "u8", "s64", "u64"].map(
         (r) => `${x} x = a, y = b; ${r} r; int o = __builtin_${op}_overflow(x, y, &r); return o * 1000003 + r;`,
@@ -36,7 +37,7 @@ describeCases("overflow", [
         `${t} x = a; ${t === "s64" ? "s32" : "u16"} r; int o = __builtin_${op}_overflow(x, (${t})b, &r); return o * 1000003 + r;`,
     ),
   ]),
-]);
+);
 
 describeCases("memory", [
   "char x[16], y[16]; __builtin_memset(x, 0x5a, 16); __builtin_memcpy(y, x, 16); y[a & 15] = 1; return __builtin_memcmp(x, y, 16) != 0;",

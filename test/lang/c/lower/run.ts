@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { kernelTarget } from "../../../../src/compiler/index.ts";
 import type { KernelTarget, OptimizeLevel } from "../../../../src/compiler/index.ts";
 import { compileC } from "../../../../src/lang/c/compile.ts";
-import { LinuxKernel } from "../../../../src/kernel/linux/linux.ts";
+import type { LinuxKernel } from "../../../../src/kernel/linux/linux.ts";
 import { TYPES, parts, programText } from "./program.ts";
 
 /** A piece of C: statements that see `a` and `b` (`long long`) and end in `return`; what stands before `---` is outside of the function. */
