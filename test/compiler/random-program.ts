@@ -1,7 +1,7 @@
 /** Random IR programs: every operation, nested control flow, memory, maps, subprograms. One seed makes one program. */
 import { addMap, constant, createModule, FunctionBuilder } from "../../src/compiler/index.ts";
 import type { BinaryOp, Inst, IrType, MemBits, Module, Predicate, Value } from "../../src/compiler/index.ts";
-import { helperByName, MapType, ProgType } from "../../src/isa/index.ts";
+import { helperByName, MapFlags, MapType, ProgType } from "../../src/isa/index.ts";
 
 /** 64-bit words of context that programs read. */
 export const CONTEXT_WORDS = 8;
@@ -90,7 +90,8 @@ export function randomProgram(seed: number): Module {
   addMap(module, { name: "out", type: MapType.ARRAY, ...array });
   addMap(module, { name: "table", type: MapType.HASH, keySize: 12, valueSize: 16, maxEntries: 64, flags: 0 });
   const initialValue = Uint8Array.from({ length: RO_BYTES }, () => random.below(4) * random.below(100));
-  addMap(module, { name: "ro", type: MapType.ARRAY, ...array, valueSize: RO_BYTES, initialValue, frozen: true });
+  const constant = { ...array, flags: MapFlags.RDONLY_PROG, frozen: true };
+  addMap(module, { name: "ro", type: MapType.ARRAY, ...constant, valueSize: RO_BYTES, initialValue });
   module.sources.push({ name: "random", text: `seed ${seed}\n` });
   const callees: FunctionBuilder[] = [];
   for (let i = random.below(3); i > 0; i--) {
