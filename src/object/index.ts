@@ -1,6 +1,15 @@
 /** What every front end makes and every kernel takes. */
 export type { AttachRequest, AttachSpec, LinkAnchor } from "./attach.ts";
-export type { BpfObject, CoreRelocation, LocalRecord, MapSlot, MapSpec, ProgramSpec, Relocation, StructOpsSpec } from "./spec.ts";
+export type {
+  BpfObject,
+  CoreRelocation,
+  LocalRecord,
+  MapSlot,
+  MapSpec,
+  ProgramSpec,
+  Relocation,
+  StructOpsSpec,
+} from "./spec.ts";
 export type { KernelFacts, ModuleBtf } from "./kernel-facts.ts";
 export { nameContextArguments } from "./context-arguments.ts";
 export { KCONFIG_MAP, needsResolving, resolveObject } from "./resolve.ts";
