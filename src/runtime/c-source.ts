@@ -137,7 +137,9 @@ const TOGETHER = "<sources>";
 /** What may be behind the errors of a source: this kernel does not tell its types, and none were given. Undefined when that is not it. */
 export function lackOfTypes(error: CompileError, options: CSourceOptions): string | undefined {
   if (typesFor(options) !== undefined) return undefined;
-  const asksForTypes = /not defined|not declared|unknown type|incomplete|has no size|is no type|vmlinux\.h/.test(error.message);
+  const asksForTypes = /not defined|not declared|unknown type|incomplete|has no size|is no type|vmlinux\.h/.test(
+    error.message,
+  );
   return asksForTypes
     ? "this kernel does not tell its types (/sys/kernel/btf/vmlinux), which vmlinux.h and the kernel's headers stand for"
     : undefined;
