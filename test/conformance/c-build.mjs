@@ -1,6 +1,6 @@
 // node test/conformance/c-build.mjs [--only CORPUS] [NAME...]: compiles the sources of the corpora with Skep's C compiler, into objects beside
 // those that clang made (build.mjs). libbpf-tools twice: with the headers that come with Skep, and with the real vmlinux.h and libbpf's own.
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { importSource } from "../support/bundle.mjs";
@@ -87,8 +87,9 @@ for (const [name, target] of Object.entries(targets)) {
         `${basename(job.source)}${clang ? "" : " (nor clang)"}: ${options.full ? result.full : results[basename(job.source)]?.why}`,
       );
   }
-  if (names.length === 0)
-    writeFileSync(join(cacheDirectory(), `${name}.json`), `${JSON.stringify(results, null, 1)}\n`);
+  const record = join(cacheDirectory(), `${name}.json`);
+  const before = names.length > 0 && existsSync(record) ? JSON.parse(readFileSync(record, "utf8")) : {};
+  writeFileSync(record, `${JSON.stringify({ ...before, ...results }, null, 1)}\n`);
   const all = Object.values(results);
   const taken = all.filter((one) => one.clang).length;
   console.log(
