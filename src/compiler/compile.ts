@@ -225,7 +225,9 @@ function stackError(
     .slice(0, 3)
     .map((v) => `${v.name} (${v.size} bytes)`);
   const where = chain.names.length > 1 ? `functions ${chain.names.join(" -> ")} use` : `function ${entry.name} uses`;
-  const hint = moved ? "split the probe in two" : "use smaller strings or fewer variables, or allow scratch memory";
+  const hint = moved
+    ? "split the probe in two"
+    : "use smaller or fewer variables, or put them into a per-CPU array map of one entry";
   return new LimitError(
     entry.position,
     `${where} ${chain.bytes} bytes of stack, the kernel gives a program ${STACK_LIMIT}: the largest are ${variables.join(", ")}; ${hint}`,

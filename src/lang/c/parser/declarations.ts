@@ -1,5 +1,6 @@
 /** Declaration specifiers and declarators: what type a declaration gives a name (C11 6.7). */
 import { nearestNames } from "../../../base/index.ts";
+import { missingNameHint } from "../headers/homes.ts";
 import { constantInteger } from "../constant.ts";
 import type { SkippedBody } from "../preprocessor/preprocessor.ts";
 import type { SkippedDefinition } from "../preprocessor/skip-body.ts";
@@ -328,12 +329,12 @@ export class DeclarationParser {
         near[0] === undefined ? {} : { hint: `did you mean ${near[0]}?` },
       );
       context.tokens.next();
-    } else
-      errorAt(
-        context,
-        token,
-        token.kind === TokenKind.END ? "a type is missing at the end" : `a type is missing before ${token.text}`,
-      );
+      return INT;
+    }
+    // A macro that is not defined: SEC("…") without its header.
+    const hint = token.kind === TokenKind.IDENTIFIER ? missingNameHint(token.text) : undefined;
+    const what = token.kind === TokenKind.END ? "at the end" : `before ${token.text}`;
+    errorAt(context, token, `a type is missing ${what}`, hint === undefined ? {} : { hint });
     return INT;
   }
 

@@ -1,5 +1,6 @@
 /** Expressions (C11 6.5 with GNU's extensions), typed as they are read. */
 import { nearestNames } from "../../../base/index.ts";
+import { helperFunctionNames, missingNameHint } from "../headers/homes.ts";
 import type { Expr, VariableDecl } from "../ast.ts";
 import { isLvalue } from "../ast.ts";
 import { characterValue, floatingConstant, integerConstant, literalBytes } from "../preprocessor/constants.ts";
@@ -560,15 +561,14 @@ export class ExpressionParser {
     const candidates = [
       ...context.scopes.names(),
       ...context.scopes.nearestOutside(text),
-      ...(isCall ? builtinNames() : []),
+      ...(isCall ? [...builtinNames(), ...helperFunctionNames()] : []),
     ];
-    const near = nearestNames(text, candidates, 1);
-    errorAt(
-      context,
-      token,
-      `${text} is not declared`,
-      near[0] === undefined ? {} : { hint: `did you mean ${near[0]}?` },
-    );
+    // One or two letters are near to everything.
+    const near = text.length < 3 ? [] : nearestNames(text, candidates, isCall ? 3 : 1);
+    // What is called is rather a function than a constant in capitals.
+    const best = near.find((name) => name !== name.toUpperCase() || text === text.toUpperCase()) ?? near[0];
+    const hint = missingNameHint(text) ?? (best === undefined ? undefined : `did you mean ${best}?`);
+    errorAt(context, token, `${text} is not declared`, hint === undefined ? {} : { hint });
     // Said once: declared as something harmless from here on.
     const variable: VariableDecl = {
       kind: "variable",
