@@ -642,9 +642,11 @@ class BodyGenerator {
       ({ type, writable }) => type.kind === "scalar" && writable && (type.bits === 32 || type.bits === 64),
     );
     if (words.length === 0) return undefined;
-    const { name, type } = random.pick(words);
+    const { name, type, global } = random.pick(words);
     const target = this.variables.filter((one) => one.type.kind === "scalar" && one.writable && one.name !== name);
-    const result = target.length > 0 && random.chance(70) ? `${random.pick(target).name} = ` : "";
+    // Not of what is on the stack: Linux 6.18 takes it for the operand when it looks which values matter (`backtrack_insn`), and drops
+    // branches that can be taken.
+    const result = global && target.length > 0 && random.chance(70) ? `${random.pick(target).name} = ` : "";
     const operand = expressions.slot(2, Level.ASSIGN);
     const operation = random.pick(["add", "add", "sub", "and", "or", "xor", "swap", "set"]);
     const pointer = `(${(type as Scalar).name} *)&${name}`;
