@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { Btf } from "../../src/btf/index.ts";
 import { kernelTarget } from "../../src/compiler/index.ts";
 import { type CCompileOptions, CompileError, compileC } from "../../src/lang/c/index.ts";
-import { readObject, writeElf } from "../../src/object/index.ts";
+import { Elf, readObject, writeElf } from "../../src/object/index.ts";
 import { HeaderFiles } from "../../src/runtime/header-files.ts";
 
 /** How a source is compiled. */
@@ -41,7 +41,12 @@ const kernels = new Map<string, Btf>();
 
 function kernelTypes(path: string): Btf {
   let btf = kernels.get(path);
-  if (btf === undefined) kernels.set(path, (btf = Btf.parse(readFileSync(path), { section: ".BTF" })));
+  if (btf === undefined) {
+    const bytes = readFileSync(path);
+    const elf = bytes[0] === 0x7f ? Elf.parse(bytes, path) : undefined;
+    btf = Btf.parse(elf === undefined ? bytes : elf.sectionData(elf.sectionByName(".BTF")!), { section: ".BTF" });
+    kernels.set(path, btf);
+  }
   return btf;
 }
 
