@@ -90,8 +90,8 @@ export function randomProgram(seed: number): Module {
   addMap(module, { name: "out", type: MapType.ARRAY, ...array });
   addMap(module, { name: "table", type: MapType.HASH, keySize: 12, valueSize: 16, maxEntries: 64, flags: 0 });
   const initialValue = Uint8Array.from({ length: RO_BYTES }, () => random.below(4) * random.below(100));
-  const constant = { ...array, flags: MapFlags.RDONLY_PROG, frozen: true };
-  addMap(module, { name: "ro", type: MapType.ARRAY, ...constant, valueSize: RO_BYTES, initialValue });
+  const fixed = { ...array, flags: MapFlags.RDONLY_PROG, frozen: true };
+  addMap(module, { name: "ro", type: MapType.ARRAY, ...fixed, valueSize: RO_BYTES, initialValue });
   module.sources.push({ name: "random", text: `seed ${seed}\n` });
   const callees: FunctionBuilder[] = [];
   for (let i = random.below(3); i > 0; i--) {

@@ -69,10 +69,7 @@ describeWith(["clang"], "skep gen types", () => {
       "  anonymous: number;\n  addr4: number;\n  addr6: Uint8Array;\n  pair: {\n    a: number;\n    b: number;\n  }[];",
     ],
     ["api", '    /** SEC("tracepoint/syscalls/sys_enter_getppid") */\n    on_getppid: Program;'],
-    [
-      "api",
-      "    /** RINGBUF, 65536 bytes; records: named at api.bpf.c:94. */\n    events: RingBufferMap<Event>;",
-    ],
+    ["api", "    /** RINGBUF, 65536 bytes; records: named at api.bpf.c:94. */\n    events: RingBufferMap<Event>;"],
     ["api", "    points: TypedMap<number, Point>;"],
     [
       "api",
