@@ -59,6 +59,8 @@ describeWith(
           execFileSync("bpftool", ["prog", "loadall", path, PINS], { stdio: "pipe" });
         } finally {
           rmSync(PINS, { recursive: true, force: true });
+          // libbpf pins by name in the file system's root.
+          rmSync("/sys/fs/bpf/load_pinned", { force: true });
           rmSync(directory, { recursive: true });
         }
       },
