@@ -6,6 +6,7 @@
  * An event: size, number of the event, pid, tgid, uid, gid, CPU, size of the record, time, comm (48 bytes); the tracepoint's record as programs
  * see it; then pieces of memory that the record points to, each an address, a length, a kind and bytes, to a multiple of eight.
  */
+import { crc32 } from "node:zlib";
 import { SkepError } from "../../base/index.ts";
 import type { Environment } from "../../kernel/soft/index.ts";
 
@@ -53,19 +54,6 @@ export interface RecordingEnd {
   readonly events: number;
   /** Events that found no room in the kernel's ring. */
   readonly lost: number;
-}
-
-const table = new Uint32Array(256).map((_, n) => {
-  let c = n;
-  for (let bit = 0; bit < 8; bit++) c = c & 1 ? 0xedb8_8320 ^ (c >>> 1) : c >>> 1;
-  return c;
-});
-
-/** CRC-32 as zlib counts it. */
-export function crc32(bytes: Uint8Array): number {
-  let c = 0xffff_ffff;
-  for (let i = 0; i < bytes.length; i++) c = table[(c ^ bytes[i]!) & 255]! ^ (c >>> 8);
-  return (c ^ 0xffff_ffff) >>> 0;
 }
 
 /** A chunk with its head. */

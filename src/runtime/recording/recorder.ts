@@ -3,7 +3,7 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { release } from "node:os";
 import { SkepError, UnsupportedError, UsageError, nearestNames } from "../../base/index.ts";
 import { kernelTarget } from "../../compiler/index.ts";
-import type { Kernel, Link, LoadedObject } from "../../kernel/kernel.ts";
+import type { Kernel, Link, LoadedObject, RingReader } from "../../kernel/kernel.ts";
 import { tracefs, tracepointFormat } from "../../kernel/linux/tracefs.ts";
 import type { TraceEnvironment } from "../../lang/bpftrace/environment.ts";
 import { syscallNumbers } from "../../lang/bpftrace/lower/index.ts";
@@ -38,6 +38,8 @@ const DEFAULT_RING = 16 << 20;
 const CHUNK_BYTES = 1 << 17;
 /** Milliseconds between two looks at the ring. */
 const TURN_MS = 20;
+/** Milliseconds after which what is there is written, however little. */
+const FLUSH_MS = 1000;
 
 interface Selection {
   readonly events: RecordedEvent[];
@@ -113,11 +115,13 @@ export class Recorder {
   private readonly links: Link[];
   private readonly fd: number;
   private readonly file: string;
-  private readonly drain: () => void;
+  private readonly reader: RingReader;
   private readonly timer: NodeJS.Timeout;
   private readonly comms: readonly Uint8Array[];
   private chunk = new Uint8Array(CHUNK_BYTES * 2);
   private filled = 0;
+  /** When the file was last written to, in milliseconds of `performance.now()`. */
+  private flushed = performance.now();
   private events = 0;
   private bytes = 0;
   /** Why writing stopped. */
@@ -138,10 +142,7 @@ export class Recorder {
     this.links = links;
     this.fd = fd;
     this.file = file;
-    const reader = kernel.ringReader(loaded.map("ring"));
-    this.drain = () => {
-      reader.drain((data, _view, offset, size) => this.add(data, offset, size));
-    };
+    this.reader = kernel.ringReader(loaded.map("ring"));
     this.timer = setInterval(() => this.turn(), TURN_MS);
   }
 
@@ -228,6 +229,7 @@ export class Recorder {
   }
 
   private flush(): void {
+    this.flushed = performance.now();
     if (this.filled === 0) return;
     const chunk = encodeChunk(ChunkType.EVENTS, this.chunk.subarray(0, this.filled));
     this.filled = 0;
@@ -238,7 +240,9 @@ export class Recorder {
   private turn(): void {
     if (this.failure !== undefined) return;
     try {
-      this.drain();
+      this.reader.drain((data, _view, offset, size) => this.add(data, offset, size));
+      // What a killed recorder loses is a second at most.
+      if (performance.now() - this.flushed > FLUSH_MS) this.flush();
     } catch (error) {
       this.failure = error;
       clearInterval(this.timer);
@@ -258,6 +262,7 @@ export class Recorder {
       }
     } finally {
       closeSync(this.fd);
+      this.reader.close();
       this.loaded.close();
     }
     if (this.failure !== undefined) throw this.failure;

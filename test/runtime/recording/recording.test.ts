@@ -14,7 +14,6 @@ import {
   EVENT_HEAD,
   MAGIC,
   RecordingReader,
-  crc32,
   encodeChunk,
   encodeJson,
 } from "../../../src/runtime/recording/format.ts";
@@ -107,10 +106,6 @@ function save(name: string, bytes: Uint8Array): string {
 }
 
 describe("recordings", () => {
-  it("have the checksums of zlib", () => {
-    expect(crc32(new TextEncoder().encode("123456789"))).toBe(0xcbf4_3926);
-  });
-
   it("hold records, the texts in them, memory that they point to, tasks, CPUs and times", async () => {
     const { out } = await replay(
       save("whole", whole),
